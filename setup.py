@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Packaging: two packages (`nvidia_tao_deploy`, `tao_deploy`), one console script per network command."""
+
+from __future__ import annotations
+
+import os
+import runpy
+
+from setuptools import find_packages, setup
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def constants(*parts: str) -> dict[str, object]:
+    """The module-level names of a file that imports nothing of ours."""
+    return runpy.run_path(os.path.join(HERE, *parts))
+
+
+VERSION = constants("release", "python", "version.py")["__version__"]
+COMMANDS = constants("nvidia_tao_deploy", "registry.py")["NETWORKS"]
+
+setup(
+    name="nvidia-tao-deploy",
+    version=VERSION,
+    description="Turn trained ONNX networks and their TAO spec files into TensorRT engines, accuracy and predictions",
+    long_description=open(os.path.join(HERE, "README.md"), encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10,<3.14",
+    packages=[*find_packages(include=["nvidia_tao_deploy", "nvidia_tao_deploy.*"]), "tao_deploy"],
+    package_dir={"tao_deploy": "runner/tao_deploy"},
+    include_package_data=True,
+    install_requires=[
+        "faster-coco-eval>=1.6",
+        "hydra-core>=1.3.2,<1.4",
+        "numpy>=1.24",
+        "omegaconf>=2.3,<2.4",
+        "onnx>=1.15",
+        "onnxruntime>=1.17",
+        "opencv-python-headless>=4.7",
+        "pillow>=10.1",
+        "pyclipper>=1.3",
+        "pyyaml>=6",
+        "rich>=13",
+        "scikit-learn>=1.3",
+        "setuptools<81",  # hydra-core 1.3 imports pkg_resources
+        "shapely>=2.0",
+    ],
+    extras_require={
+        "launcher": ["docker>=7"],
+        "gpu": ["tensorrt>=8.5", "cuda-python>=11.8"],
+        "gpu-decode": ["nvidia-nvimgcodec-cu12>=0.5"],
+        "mpi": ["mpi4py>=3.1"],
+        "dev": [
+            "docker>=7",
+            "hypothesis>=6",
+            "mypy>=1.8",
+            "pexpect>=4.8",
+            "pytest>=8",
+            "pytest-timeout>=2",
+            "pytest-xdist>=3",
+            "ruff>=0.6",
+            "types-PyYAML",
+        ],
+    },
+    entry_points={
+        "console_scripts": [
+            "tao_deploy = tao_deploy.__main__:main",
+            *(f"{name} = nvidia_tao_deploy.cli:commands.{name}" for name in COMMANDS),
+        ]
+    },
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
+)
