@@ -1,0 +1,148 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an engine and a backend are. Tasks know these types and nothing about TensorRT or ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+
+    Feeds = Mapping[str, np.ndarray]
+    Outputs = Mapping[str, np.ndarray]
+
+DYNAMIC = -1
+PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
+"""What `data_type` may say, lower-cased."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One input or output of a model or an engine.
+
+    Attributes:
+        name: tensor name in the graph.
+        dtype: numpy dtype name, for example "float32".
+        shape: sizes; `DYNAMIC` (-1) where an axis is open.
+        minimum, optimum, maximum: the optimisation profile of an input with open axes; None where the backend has no
+            bounds (ONNX Runtime) or for outputs.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    minimum: tuple[int, ...] | None = None
+    optimum: tuple[int, ...] | None = None
+    maximum: tuple[int, ...] | None = None
+
+    def __str__(self) -> str:
+        sizes = "x".join("?" if size == DYNAMIC else str(size) for size in self.shape)
+        return f"{self.name} {self.dtype}[{sizes}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Bounds of one input's shape, for a model with open axes. All three have the input's rank."""
+
+    minimum: tuple[int, ...]
+    optimum: tuple[int, ...]
+    maximum: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPrecision:
+    """One item of `layers_precision`: a layer name or shell-style pattern, and the precision to keep it in."""
+
+    pattern: str
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How INT8 ranges are found. `batches` yields feeds made by the network's own preprocessing."""
+
+    cache_file: Path | None
+    batch_size: int
+    batches: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """Everything a backend needs to know to build an engine, apart from the model itself."""
+
+    precision: str = "fp32"
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    workspace_mb: int = 1024
+    timing_cache: Path | None = None
+    layers_precision: tuple[LayerPrecision, ...] = ()
+    tactic_sources: tuple[str, ...] | None = None
+    tf32: bool = True
+    verbose: bool = False
+    device: int = 0
+    calibration: Calibration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Result of a build.
+
+    Attributes:
+        blob: the engine file's content.
+        details: facts for `<engine>.json`: backend version, GPU, precision reached, rewrites, warnings.
+    """
+
+    blob: bytes
+    details: Mapping[str, Any]
+
+
+class Engine(Protocol):
+    """A loaded engine; a context manager. Every array is C-contiguous; axis 0 is the batch."""
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    depth: int
+    """How many batches may be in flight, at least 2."""
+
+    def buffers(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+        """Host arrays of these full shapes (batch included) that the engine reads fastest (page-locked for a GPU)."""
+
+    def submit(self, feeds: Feeds) -> Future[Outputs]:
+        """Queue one batch; it runs after those queued before it.
+
+        `feeds` must not change until the future is done. The arrays of the result are valid until `depth` further
+        batches have been submitted. Raises EngineError for a missing input, a wrong shape (says expected and found).
+        """
+
+    def infer(self, feeds: Feeds) -> dict[str, np.ndarray]:
+        """Run one batch now; the arrays of the result belong to the caller."""
+
+    def close(self) -> None:
+        """Free device memory. Safe to call twice."""
+
+    def __enter__(self) -> Engine: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Backend(Protocol):
+    """One way to build and run engines."""
+
+    name: str
+
+    def unavailable(self) -> str | None:
+        """None when it can be used here; otherwise the reason and what to install, in one sentence."""
+
+    def build(self, model: onnx.ModelProto, plan: BuildPlan) -> Built:
+        """Make an engine. Raises BuildError with the parser's or builder's own words and the node concerned."""
+
+    def load(self, blob: bytes, source: Path, device: int = 0) -> Engine:
+        """Make an engine file's content runnable; `source` is used in messages. Raises EngineError."""
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether a file that starts with these (at least 32, where the file has them) bytes is this backend's."""

@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Errors that a user can act on. Each class has one exit code; each message is one line plus, where useful, a hint."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_OK = 0
+EXIT_OTHER = 1
+EXIT_INTERRUPTED = 130
+
+
+class TaoDeployError(Exception):
+    """Base of all errors that end a command with a plain message instead of a traceback.
+
+    Args:
+        message: what happened: the file or key, what was found, what was expected.
+        hint: the way out, printed on its own line.
+    """
+
+    exit_code = EXIT_OTHER
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class SpecError(TaoDeployError):
+    """Wrong command line, spec file, or a value in them."""
+
+    exit_code = 2
+
+
+class DataError(TaoDeployError):
+    """A data set, picture, annotation or label file cannot be used."""
+
+    exit_code = 3
+
+
+class BuildError(TaoDeployError):
+    """The model cannot be made into an engine."""
+
+    exit_code = 4
+
+
+class EngineError(TaoDeployError):
+    """An engine file cannot be loaded or run."""
+
+    exit_code = 5
+
+
+def nearest(name: str, candidates: Iterable[str], count: int = 1) -> list[str]:
+    """The candidates most like `name`, best first; empty when none is close."""
+    return difflib.get_close_matches(name, list(candidates), n=count, cutoff=0.6)
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
+    """A hint that names the closest candidate, or None."""
+    close = nearest(name, candidates)
+    return f"Did you mean '{close[0]}'?" if close else None

@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""The values that decoders make, metrics score and writers write. All coordinates are pixels of the original picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Boxes found in one picture, best score first.
+
+    Attributes:
+        boxes: (N,4) float32, x1 y1 x2 y2, 0..width and 0..height.
+        scores: (N,) float32, 0..1.
+        labels: (N,) int64, the network's own class index.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """Class scores of one picture.
+
+    Attributes:
+        scores: (C,) float32, the model's raw outputs (logits, or probabilities if the model ends in softmax).
+        probabilities: (C,) float32, 0..1, sum 1 (for a one-column binary model: the two classes' shares).
+    """
+
+    scores: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class TextRegions:
+    """Text regions of one picture.
+
+    Attributes:
+        polygons: N arrays of (K,2) float32 x y; K = 4 for quadrilaterals, clockwise from the top left corner.
+        scores: (N,) float32, 0..1.
+        heatmap: (H',W') float32 0..1 at network size, kept only where a writer asks for it.
+    """
+
+    polygons: tuple[np.ndarray, ...]
+    scores: np.ndarray
+    heatmap: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.polygons)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One recognised line: the string and its confidence 0..1."""
+
+    text: str
+    confidence: float

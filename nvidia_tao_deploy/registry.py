@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which commands exist, and where each network is declared. Imports nothing: setup.py reads it too."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nvidia_tao_deploy.network import Network
+
+# command -> (module in `networks`, one line for the list of commands)
+NETWORKS: dict[str, tuple[str, str]] = {
+    "classification_pyt": ("classification_pyt", "image classification (PyTorch backbones)"),
+    "deformable_detr": ("detr", "object detection with Deformable DETR"),
+    "dino": ("detr", "object detection with DINO"),
+    "ocdnet": ("ocdnet", "text detection with DBNet"),
+    "ocrnet": ("ocrnet", "text recognition on word crops (CTC or attention)"),
+    "rtdetr": ("detr", "real-time object detection with RT-DETR"),
+}
+
+
+def load(command: str) -> Network:
+    """Import the module that declares `command` and return the declaration.
+
+    Raises KeyError for a command that does not exist.
+    """
+    module = importlib.import_module(f"nvidia_tao_deploy.networks.{NETWORKS[command][0]}")
+    return module.NETWORKS[command]

@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which tensors a network's model has, and how they are found in a given model or engine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nvidia_tao_deploy.engine.contract import DYNAMIC, TensorInfo
+from nvidia_tao_deploy.errors import TaoDeployError
+
+logger = logging.getLogger(__name__)
+FLOATS = ("float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor that a network's model is expected to have.
+
+    Attributes:
+        name: the name that the training side exports.
+        shape: sizes, or symbols for sizes that a model chooses; "B" is the batch. Equal symbols need not be equal sizes.
+        dtypes: numpy dtype names that are accepted.
+        meaning: one line for messages and documentation.
+    """
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtypes: tuple[str, ...] = FLOATS
+    meaning: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {'/'.join(self.dtypes)}[{'x'.join(str(size) for size in self.shape)}]"
+
+    def accepts(self, info: TensorInfo) -> bool:
+        """Whether type, rank and fixed sizes agree (open axes of the model agree with anything)."""
+        return (
+            info.dtype in self.dtypes
+            and len(info.shape) == len(self.shape)
+            and all(
+                isinstance(want, str) or have in (want, DYNAMIC)
+                for want, have in zip(self.shape, info.shape, strict=True)
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The model's own tensors by the signature's names."""
+
+    inputs: Mapping[str, TensorInfo]
+    outputs: Mapping[str, TensorInfo]
+
+    def size(self, tensor: str, axis: int) -> int:
+        """Size of an axis of an input or output; -1 where it is open."""
+        return (self.inputs.get(tensor) or self.outputs[tensor]).shape[axis]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """All tensors of a network's model, in the order in which the training side exports them."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    def bind(
+        self,
+        inputs: Sequence[TensorInfo],
+        outputs: Sequence[TensorInfo],
+        source: object,
+        error: type[TaoDeployError],
+    ) -> Binding:
+        """Find each tensor by name, else by position as TAO Deploy does (with a log line).
+
+        Extra outputs are ignored; an extra input is an error, because nothing would feed it.
+        Raises `error` with the expected and the found tensors.
+        """
+        bound_inputs = _match(self.inputs, inputs)
+        bound_outputs = _match(self.outputs, outputs)
+        if bound_inputs is None or bound_outputs is None or len(inputs) != len(self.inputs):
+            raise error(
+                f"{source}: the tensors are not those of this network. "
+                f"Expected inputs: {_join(self.inputs)}; outputs: {_join(self.outputs)}. "
+                f"Found inputs: {_join(inputs)}; outputs: {_join(outputs)}.",
+                hint="Check that the model belongs to this command and was exported by TAO's export of the same network.",
+            )
+        for want, have in [*bound_inputs.items(), *bound_outputs.items()]:
+            if want != have.name:
+                logger.info("%s: no tensor named '%s'; using '%s' by its position", source, want, have.name)
+        return Binding(bound_inputs, bound_outputs)
+
+
+def _join(tensors: Sequence[object]) -> str:
+    return ", ".join(str(tensor) for tensor in tensors) or "none"
+
+
+def _match(wanted: Sequence[Tensor], found: Sequence[TensorInfo]) -> dict[str, TensorInfo] | None:
+    by_name = {info.name: info for info in found}
+    if all(want.name in by_name for want in wanted):
+        pairs = [(want, by_name[want.name]) for want in wanted]
+    elif len(found) >= len(wanted):
+        pairs = list(zip(wanted, found, strict=False))
+    else:
+        return None
+    return {want.name: have for want, have in pairs} if all(want.accepts(have) for want, have in pairs) else None

@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Spec sections that all networks share. Networks subclass them where a default or a key differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, List, Optional  # noqa: UP035  (OmegaConf reads these annotations on Python 3.10 too)
+
+from nvidia_tao_deploy.spec.fields import MISSING, ignored, option, section
+
+# OmegaConf resolves annotations at run time: `Optional[str]` and `List[int]` are the forms that it knows everywhere.
+# ruff: noqa: UP006, UP045
+
+DATA_TYPES = ("FP32", "FP16", "BF16", "INT8", "FP8")
+BACKENDS = ("auto", "tensorrt", "tensorrt_rtx", "onnxruntime")
+
+
+@dataclass
+class CalibrationSection:
+    """INT8 calibration."""
+
+    cal_image_dir: List[str] = option([], "folders with pictures to calibrate with (searched recursively)")
+    cal_cache_file: Optional[str] = option(None, "calibration cache: read when it fits the model, else written")
+    cal_batch_size: int = option(1, "pictures per calibration batch", minimum=1)
+    cal_batches: int = option(1, "number of calibration batches", minimum=1)
+
+
+@dataclass
+class TensorRTSection:
+    """How the engine is built."""
+
+    data_type: str = option("FP32", "precision of the engine", choices=DATA_TYPES)
+    workspace_size: int = option(1024, "memory that the builder may use for one layer, in MB", minimum=1)
+    min_batch_size: int = option(1, "smallest batch (model with an open batch axis)", minimum=1)
+    opt_batch_size: int = option(1, "batch size that the engine is tuned for", minimum=1)
+    max_batch_size: int = option(1, "largest batch", minimum=1)
+    layers_precision: List[str] = option([], "layers to keep in another precision, 'name:dtype'; '*' matches any text")
+    tactic_sources: Optional[List[str]] = option(
+        None, "libraries that TensorRT may take kernels from, e.g. [CUBLAS, CUDNN]; null: TensorRT's own default"
+    )
+    tf32: bool = option(True, "let FP32 layers use TF32 on GPUs that have it (TensorRT's default)")
+    calibration: CalibrationSection = section(CalibrationSection)
+
+
+@dataclass
+class GenTrtEngineSection:
+    """`gen_trt_engine`: ONNX model -> engine."""
+
+    onnx_file: str = option(MISSING, "the trained model (.onnx)")
+    trt_engine: str = option(MISSING, "engine file to write")
+    results_dir: Optional[str] = option(None, "folder for logs of this task; default <results_dir>/gen_trt_engine")
+    backend: str = option("auto", "what to build for", choices=BACKENDS)
+    gpu_id: int = option(0, "GPU to build on, counted among the visible ones", minimum=0)
+    timing_cache: Optional[str] = option(None, "timing cache: read when present, updated after the build")
+    batch_size: int = option(-1, "fixed batch for a model with an open batch axis; -1: use the tensorrt.*_batch_size bounds")
+    verbose: bool = option(False, "show the builder's verbose log")
+    input_channel: Any = ignored("the model decides")
+    input_width: Any = ignored("the model decides")
+    input_height: Any = ignored("the model decides")
+    tensorrt: TensorRTSection = section(TensorRTSection)
+
+
+@dataclass
+class TaskSection:
+    """Keys that `evaluate` and `inference` share."""
+
+    trt_engine: Optional[str] = option(None, "engine file, or an .onnx file to run with ONNX Runtime")
+    results_dir: Optional[str] = option(None, "folder for the results of this task; default below the top results_dir")
+    gpu_ids: List[int] = option([0], "GPU to run on, counted among the visible ones")
+    num_gpus: int = option(1, "number of GPUs (one is used)", minimum=1)
+    batch_size: int = option(-1, "pictures per batch; -1: dataset.batch_size", minimum=-1)
+    checkpoint: Any = ignored("only training reads it")
+    num_nodes: Any = ignored("only training reads it")
+    is_quantized: Any = ignored("the engine says so itself")
+
+
+@dataclass
+class Experiment:
+    """Top level of every spec."""
+
+    results_dir: str = option("", "root folder of results: <results_dir>/{gen_trt_engine,trt_evaluate,trt_inference}")
+    encryption_key: Optional[str] = option(None, "key of an encrypted model (.etlt); those cannot be read here")
+    model_name: Any = ignored("the command says it")
+    gen_trt_engine: GenTrtEngineSection = section(GenTrtEngineSection)

@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Keys of older releases, moved to where they are today. Works on plain dicts, before the schema sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One moved key.
+
+    Attributes:
+        old, new: dotted keys. A value already at `new` wins.
+        convert: old value -> new value.
+        applies: whether this value is of the old form (a key may mean something else today).
+    """
+
+    old: str
+    new: str
+    convert: Callable[[Any], Any] = lambda value: value
+    applies: Callable[[Any], bool] = lambda value: True
+
+
+COMMON = (
+    Migration(
+        "gen_trt_engine.tensorrt.calibration.cal_num_batches", "gen_trt_engine.tensorrt.calibration.cal_batches"
+    ),
+)
+
+
+def find(tree: Any, key: str) -> tuple[bool, Any]:
+    """(whether the dotted key is in the nested dict, its value)."""
+    for part in key.split("."):
+        if not isinstance(tree, dict) or part not in tree:
+            return False, None
+        tree = tree[part]
+    return True, tree
+
+
+def put(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key, making the dicts on the way (replacing what is there and is no dict)."""
+    *parents, last = key.split(".")
+    for part in parents:
+        if not isinstance(tree.get(part), dict):
+            tree[part] = {}
+        tree = tree[part]
+    tree[last] = value
+
+
+def remove(tree: dict[str, Any], key: str) -> None:
+    """Delete a dotted key and the dicts that it leaves empty."""
+    head, _, rest = key.partition(".")
+    if rest:
+        remove(tree[head], rest)
+        if not tree[head]:
+            del tree[head]
+    else:
+        del tree[head]
+
+
+def migrate(tree: dict[str, Any], migrations: tuple[Migration, ...]) -> list[tuple[str, str]]:
+    """Apply the migrations in place; returns the (old, new) keys that moved."""
+    moved = []
+    for step in migrations:
+        present, value = find(tree, step.old)
+        if not present or not step.applies(value):
+            continue
+        remove(tree, step.old)
+        if not find(tree, step.new)[0]:
+            put(tree, step.new, step.convert(value))
+            moved.append((step.old, step.new))
+    return moved
