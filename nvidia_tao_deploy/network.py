@@ -70,7 +70,10 @@ class Prepare(Protocol):
 
 
 class Decode(Protocol):
-    """Raw outputs of a batch -> one prediction per frame, in original picture coordinates."""
+    """Raw outputs of a batch -> one prediction per frame, in original picture coordinates.
+
+    The engine uses the output arrays again: a prediction holds copies, never views of them.
+    """
 
     def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> Sequence[Any]: ...
 

@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Finding and reading picture files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.network import Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+"""File name endings taken for pictures, whatever their case."""
+
+MAX_PIXELS = 1_000_000_000
+"""Pictures with more pixels are refused: they would not fit beside the others that are in flight."""
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the file name ends as a picture's does."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def list_pictures(folders: str | Path | Sequence[str | Path], recursive: bool = True, key: str = "") -> list[Path]:
+    """All pictures of one or more folders (or files), sorted by path within each, without repetition.
+
+    Args:
+        folders: a folder, a picture, or several.
+        recursive: also look in sub-folders; links are followed.
+        key: spec key that named the folders, for messages.
+
+    Raises:
+        DataError: a folder does not exist or holds no picture.
+    """
+    return [path for _, path in _find(folders, recursive, key)]
+
+
+def picture_samples(folders: str | Path | Sequence[str | Path], recursive: bool = True, key: str = "") -> list[Sample]:
+    """The pictures as samples named by their path relative to the folder given.
+
+    With several folders that hold the same relative path, the later ones are prefixed by a number, so names are unique.
+    """
+    samples, seen = [], set()
+    for root, path in _find(folders, recursive, key):
+        plain = path.relative_to(root).as_posix()
+        name, count = plain, 1
+        while name in seen:
+            count += 1
+            name = f"{count}/{plain}"
+        seen.add(name)
+        samples.append(Sample(name=name, path=path))
+    return samples
+
+
+def _find(folders: str | Path | Sequence[str | Path], recursive: bool, key: str) -> list[tuple[Path, Path]]:
+    roots = [folders] if isinstance(folders, (str, Path)) else list(folders)
+    where = f" ({key})" if key else ""
+    if not roots or not all(str(root) for root in roots):
+        raise DataError(f"No picture folder is given{where}.", hint=f"Set {key}." if key else None)
+    found: dict[Path, Path] = {}
+    for root in map(Path, roots):
+        if root.is_file():
+            if not is_picture(root):
+                raise DataError(f"{root}{where}: not a picture; known endings: {' '.join(SUFFIXES)}")
+            found.setdefault(root, root.parent)
+            continue
+        if not root.is_dir():
+            raise DataError(f"{root}{where}: no such folder.")
+        pictures = sorted(path for path in _walk(root, recursive) if is_picture(path))
+        if not pictures:
+            raise DataError(f"{root}{where}: no picture in it; known endings: {' '.join(SUFFIXES)}")
+        for path in pictures:
+            found.setdefault(path, root)
+    return [(root, path) for path, root in found.items()]
+
+
+def _walk(root: Path, recursive: bool) -> list[Path]:
+    import os
+
+    if not recursive:
+        return [path for path in root.iterdir() if path.is_file()]
+    files, visited = [], set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:  # a link back to a parent folder
+            folders.clear()
+            continue
+        visited.add(real)
+        files.extend(Path(folder, name) for name in names)
+    return files
+
+
+@dataclass(frozen=True, slots=True)
+class PictureReader:
+    """Reads a picture file as 8-bit pixels.
+
+    Attributes:
+        mode: "RGB" -> (H,W,3), "L" -> (H,W,1) by ITU-R 601 luma (Pillow's conversion).
+        exif: turn the picture as its EXIF orientation says. Off by default, as in TAO Deploy.
+    """
+
+    mode: str = "RGB"
+    exif: bool = False
+
+    def __call__(self, path: Path) -> np.ndarray:
+        """(H,W,C) uint8. 16-bit pictures are scaled to 8 bits, transparency is dropped, CMYK is converted.
+
+        Raises:
+            DataError: the file is missing, empty, truncated, not a picture, or too large.
+        """
+        import numpy as np
+        from PIL import Image, ImageOps, UnidentifiedImageError
+
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow raises at twice this
+        try:
+            with Image.open(path) as opened:
+                picture = ImageOps.exif_transpose(opened) if self.exif else opened
+                pixels = np.asarray(_to_mode(picture, self.mode))
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: no such picture.") from error
+        except UnidentifiedImageError as error:
+            empty = path.stat().st_size == 0
+            raise DataError(f"{path}: {'the file is empty' if empty else 'not a picture that can be read'}.") from error
+        except Image.DecompressionBombError as error:
+            raise DataError(f"{path}: more than {MAX_PIXELS:,} pixels.") from error
+        except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: Pillow's word for a broken PNG
+            raise DataError(f"{path}: cannot be read: {error}.") from error
+        return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _to_mode(picture: Image.Image, mode: str) -> Image.Image:
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        picture = _eight_bits(picture)
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """A 16-bit (or wider) grey picture as 8 bits: 65535 -> 255. Wider values are clipped; Pillow alone would clip at 255."""
+    import numpy as np
+    from PIL import Image
+
+    wide = np.asarray(picture).astype(np.float32)
+    if picture.mode == "F":
+        return Image.fromarray(np.clip(wide, 0, 255).astype(np.uint8), "L")
+    return Image.fromarray(np.clip(np.rint(wide / 257.0), 0, 255).astype(np.uint8), "L")

@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX Runtime as a backend: the engine file is the ONNX model itself, typed as asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nvidia_tao_deploy.engine.contract import DYNAMIC, Built, TensorInfo
+from nvidia_tao_deploy.engine.feeds import check_feeds
+from nvidia_tao_deploy.errors import BuildError, EngineError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+
+    from nvidia_tao_deploy.engine.contract import BuildPlan
+
+THREADS_VARIABLE = "TAO_DEPLOY_THREADS"
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(bfloat16)": "bfloat16",
+    "tensor(bool)": "bool",
+}
+
+
+class OnnxRuntimeBackend:
+    """Builds and runs on the CPU, for checking specs, data and accuracy without a GPU."""
+
+    name = "onnxruntime"
+
+    def unavailable(self) -> str | None:
+        try:
+            import onnxruntime  # noqa: F401
+        except ImportError as error:
+            return f"the package onnxruntime does not import ({error}); pip install onnxruntime"
+        return None
+
+    def recognises(self, head: bytes) -> bool:
+        """An ONNX file is a protobuf message whose first field is ir_version, a small number (tag 0x08)."""
+        return len(head) > 2 and head[0] == 0x08 and 0 < head[1] < 0x20
+
+    def build(self, model: onnx.ModelProto, plan: BuildPlan) -> Built:
+        """The model with plugin ops rewritten and, for fp16, typed; loaded once to be sure that it runs."""
+        import onnxruntime
+
+        from nvidia_tao_deploy.graph import plugins, precision
+
+        rewritten, rewrites = plugins.rewrite(model)
+        typed = precision.apply(rewritten, plan)
+        blob = typed.SerializeToString()
+        try:
+            _session(blob, plan.verbose)
+        except Exception as error:  # onnxruntime raises classes of its own for each kind of refusal
+            raise BuildError(f"ONNX Runtime refuses the model: {_first_line(error)}") from error
+        return Built(blob, {"onnxruntime": onnxruntime.__version__, "plugin_rewrites": rewrites})
+
+    def load(self, blob: bytes, source: Path, device: int = 0) -> OnnxRuntimeEngine:
+        from nvidia_tao_deploy.graph import plugins
+
+        try:
+            if plugins.contains_plugins(blob):  # an .onnx of the user, given as the engine
+                model, _ = plugins.rewrite(plugins.parse(blob, source))
+                return OnnxRuntimeEngine(_session(model.SerializeToString()), source)
+            return OnnxRuntimeEngine(_session(str(source)), source)  # by path: weights may lie in files beside it
+        except BuildError as error:
+            raise EngineError(error.message, error.hint) from error
+        except Exception as error:
+            raise EngineError(f"{source}: ONNX Runtime cannot load it: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _session(model: bytes | str, verbose: bool = False) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 0 if verbose else 3
+    threads = int(os.environ.get(THREADS_VARIABLE, "0") or 0)
+    if threads:
+        options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _info(argument: Any) -> TensorInfo:
+    shape = tuple(size if isinstance(size, int) and size > 0 else DYNAMIC for size in argument.shape)
+    kind = argument.type
+    return TensorInfo(argument.name, _DTYPES.get(kind, kind.removeprefix("tensor(").removesuffix(")")), shape)
+
+
+class OnnxRuntimeEngine:
+    """A session with a queue: batches run one after another on their own thread, all cores on each."""
+
+    depth = 2
+
+    def __init__(self, session: Any, source: Path) -> None:
+        self.inputs: tuple[TensorInfo, ...] = tuple(_info(item) for item in session.get_inputs())
+        self.outputs: tuple[TensorInfo, ...] = tuple(_info(item) for item in session.get_outputs())
+        self._names = [info.name for info in self.outputs]
+        self._session = session
+        self._source = source
+        self._queue = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
+
+    def buffers(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+        import numpy as np
+
+        dtypes = {info.name: info.dtype for info in self.inputs}
+        return {name: np.zeros(shape, dtypes[name]) for name, shape in shapes.items()}
+
+    def submit(self, feeds: Mapping[str, np.ndarray]) -> Future[Mapping[str, np.ndarray]]:
+        check_feeds(self.inputs, feeds, self._source)
+        return self._queue.submit(self._run, dict(feeds))
+
+    def infer(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(self.submit(feeds).result())
+
+    def _run(self, feeds: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        try:
+            return dict(zip(self._names, self._session.run(self._names, feeds), strict=True))
+        except Exception as error:
+            raise EngineError(f"{self._source}: ONNX Runtime failed: {_first_line(error)}") from error
+
+    def close(self) -> None:
+        self._queue.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> OnnxRuntimeEngine:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

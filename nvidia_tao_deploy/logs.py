@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Logging, progress bars and tables on stdout: rich on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nvidia_tao_deploy.network import Table
+
+LEVEL_VARIABLE = "TAO_LOGGING_LEVEL"
+_LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
+PLAIN_PROGRESS_SECONDS = 10.0
+
+
+def level() -> int:
+    """The log level that TAO_LOGGING_LEVEL asks for; INFO without it or for an unknown word."""
+    name = os.environ.get(LEVEL_VARIABLE, "INFO").upper()
+    value = getattr(logging, _LEVELS.get(name, name), logging.INFO)
+    return value if isinstance(value, int) else logging.INFO
+
+
+def console() -> Console:
+    """A console on stdout; as wide as the terminal, or 120 columns in a file."""
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    return Console(width=None if terminal else 120, highlight=False, soft_wrap=not terminal)
+
+
+def setup() -> None:
+    """Configure logging once for a command."""
+    root = logging.getLogger("nvidia_tao_deploy")
+    root.setLevel(level())
+    root.propagate = False
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    root.addHandler(_handler())
+    _add_job_log(root)
+
+
+def _handler() -> logging.Handler:
+    if sys.stdout.isatty():
+        from rich.logging import RichHandler
+
+        return RichHandler(console=console(), show_path=False, log_time_format="%H:%M:%S", markup=False)
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s", "%Y-%m-%d %H:%M:%S"))
+    return handler
+
+
+def _add_job_log(root: logging.Logger) -> None:
+    """TAO's service follows a job through a log file named by its id."""
+    job = os.environ.get("JOB_ID")
+    if not job:
+        return
+    folder = Path(os.environ.get("TAO_MICROSERVICES_TTY_LOG", "/results")) / job
+    if not folder.is_dir():
+        root.warning("JOB_ID is set, but there is no folder %s: no job log is written", folder)
+        return
+    handler = logging.FileHandler(folder / "microservices_log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s"))
+    root.addHandler(handler)
+
+
+class _PlainProgress:
+    """A line now and then, for logs that nobody watches live."""
+
+    def __init__(self, title: str, total: int) -> None:
+        self._title, self._total, self._done = title, total, 0
+        self._start = self._shown = time.monotonic()
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        now = time.monotonic()
+        if now - self._shown >= PLAIN_PROGRESS_SECONDS and self._done < self._total:
+            self._shown = now
+            rate = self._done / (now - self._start)
+            left = (self._total - self._done) / rate if rate else 0
+            logging.getLogger(__name__).info(
+                "%s: %d of %d, %.1f/s, %.0f s left", self._title, self._done, self._total, rate, left
+            )
+
+
+class _RichProgress:
+    def __init__(self, bars: Any, task: Any) -> None:
+        self._bars, self._task = bars, task
+        self._start, self._done = time.monotonic(), 0
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        rate = self._done / max(time.monotonic() - self._start, 1e-9)
+        self._bars.update(self._task, advance=count, rate=f"{rate:.1f}/s")
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Any]:
+    """A progress bar with rate and time left; the value has `advance(count)`."""
+    if not sys.stdout.isatty():
+        yield _PlainProgress(title, total)
+        return
+    from rich import progress as rich_progress
+
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TextColumn("{task.fields[rate]}"),
+        rich_progress.TimeRemainingColumn(),
+    )
+    with rich_progress.Progress(*columns, console=console()) as bars:
+        task = bars.add_task(title, total=total, rate="")
+        yield _RichProgress(bars, task)
+
+
+def show_table(table: Table) -> None:
+    """Print a table; numbers right-aligned, floats with 4 decimals."""
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title=table.title, title_justify="left")
+    for index, column in enumerate(table.columns):
+        numeric = table.rows and all(isinstance(row[index], (int, float)) for row in table.rows)
+        shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
+    console().print(shown)

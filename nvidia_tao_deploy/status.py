@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""status.json: JSON lines that TAO's services and users' scripts read to follow a task."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nvidia_tao_deploy.errors import DataError, TaoDeployError
+from nvidia_tao_deploy.files import reason, to_json
+
+logger = logging.getLogger(__name__)
+
+
+class State(enum.IntEnum):
+    """TAO's status codes; the file carries the names."""
+
+    SUCCESS = 0
+    FAILURE = 1
+    STARTED = 2
+    RUNNING = 3
+    SKIPPED = 4
+
+
+def line(state: State, message: str, data: Mapping[str, Any], now: datetime | None = None) -> str:
+    """One status line, without the newline.
+
+    Keys as TAO writes them: `date` M/D/YYYY and `time` H:M:S in local time without padding, `status`, `verbosity`,
+    `message`; then `kpi`, `categorical`, `graphical` where there are any. `timestamp` (ISO 8601 with the time zone) is
+    ours.
+    """
+    now = (now or datetime.now()).astimezone()
+    entry: dict[str, Any] = {key: value for key, value in data.items() if key not in ("kpi", "categorical", "graphical")}
+    entry["date"] = f"{now.month}/{now.day}/{now.year}"
+    entry["time"] = f"{now.hour}:{now.minute}:{now.second}"
+    entry["timestamp"] = now.isoformat(timespec="seconds")
+    entry["status"] = state.name
+    entry["verbosity"] = "ERROR" if state is State.FAILURE else "INFO"
+    if message:
+        entry["message"] = message
+    entry.update({key: data[key] for key in ("categorical", "graphical", "kpi") if data.get(key)})
+    return to_json(entry)
+
+
+class Status:
+    """Writes the status file of one task; a context manager that notes how the task ends.
+
+    Args:
+        folder: the task's results folder; must exist.
+        network: command name.
+        task: name of the results sub-folder: gen_trt_engine, trt_evaluate, trt_inference.
+    """
+
+    def __init__(self, folder: Path, network: str, task: str) -> None:
+        self.path = folder / "status.json"
+        self._network, self._task = network, task
+        self._kpi: dict[str, float] = {}
+
+    def __enter__(self) -> Status:
+        self.write(State.STARTED, f"Starting {self._network} {self._task}.")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is None:
+            self.write(State.SUCCESS, f"{self._task.capitalize()} finished successfully.")
+        elif isinstance(error, KeyboardInterrupt):
+            self.write(State.FAILURE, f"User/System interruption: {self._task.capitalize()} was interrupted")
+        else:
+            self.write(State.FAILURE, describe(error))
+
+    def kpi(self, values: Mapping[str, float]) -> None:
+        """Record figures; they stand in this line and all later ones, as in TAO."""
+        self._kpi.update(values)
+        self.write(State.RUNNING, "")
+
+    def write(self, state: State, message: str, **data: Any) -> None:
+        """Append one line. A status file that cannot be written does not hide the error being reported."""
+        if self._kpi:
+            data["kpi"] = self._kpi
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line(state, message, data) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            logger.error("%s: cannot be written: %s", self.path, reason(error))
+
+
+def describe(error: BaseException) -> str:
+    """The FAILURE message of an exception, with TAO's prefixes where it has one for the class."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, DataError) or not isinstance(error, TaoDeployError):
+        if isinstance(error, NotImplementedError):
+            return f"Feature not implemented: {text}"
+        if isinstance(error, OSError):
+            return f"File system error: {text}"
+        if isinstance(error, (ValueError, TypeError)):
+            return f"Parameter validation error: {text}"
+        if not isinstance(error, TaoDeployError):
+            return f"{type(error).__name__}: {text}"
+    prefixes = {2: "Configuration error", 3: "Data error", 4: "Engine build error", 5: "Engine error"}
+    prefix = prefixes.get(error.exit_code)
+    return f"{prefix}: {text}" if prefix else text

@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Picture file -> one row of an engine input: read, resize, normalise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nvidia_tao_deploy.data.pictures import PictureReader
+from nvidia_tao_deploy.network import Frame, Sample
+from nvidia_tao_deploy.transforms.resize import stretch
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nvidia_tao_deploy.transforms.resize import Resize
+
+
+class Normalise:
+    """y = (x * scale - mean) / std per channel, channels first.
+
+    Args:
+        mean, std: one value per channel (or one for all), in units of x * scale, in the order of the network's channels.
+        scale: usually 1/255 for pixels 0..255.
+        order: "RGB", or "BGR" when the network's first channel is blue. Ignored for one channel.
+    """
+
+    def __init__(
+        self,
+        mean: tuple[float, ...] = (0.0,),
+        std: tuple[float, ...] = (1.0,),
+        scale: float = 1 / 255,
+        order: str = "RGB",
+    ) -> None:
+        import numpy as np
+
+        # (x * scale - mean) / std == x * gain + bias: one multiply and one add per value
+        self.gain = (scale / np.asarray(std, np.float64)).astype(np.float32)
+        self.bias = (-np.asarray(mean, np.float64) / np.asarray(std, np.float64)).astype(np.float32)
+        self.order = order
+
+    def __call__(self, picture: np.ndarray, row: np.ndarray) -> None:
+        """(H,W,C) uint8 or float32 0..255 RGB -> `row` (C,H,W), in place."""
+        import cv2
+        import numpy as np
+
+        channels = row.shape[0]
+        for channel in range(channels):
+            source = channels - 1 - channel if self.order == "BGR" else channel
+            gain, bias = self.gain[channel % len(self.gain)], self.bias[channel % len(self.bias)]
+            plane = np.ascontiguousarray(picture[:, :, source]) if channels == 1 else cv2.extractChannel(picture, source)
+            np.multiply(plane, gain, out=row[channel], casting="unsafe")
+            row[channel] += bias
+
+
+@dataclass(frozen=True)
+class PicturePrepare:
+    """Preprocessing of networks that take one picture.
+
+    Attributes:
+        input: name of the engine input.
+        shape: (C,H,W) of a row.
+        normalise: pixel values -> network values.
+        reader: how the file is read; mode "L" for one channel.
+        resize: see `transforms.resize`.
+        keep_picture: keep the picture as read for writers that draw.
+    """
+
+    input: str
+    shape: tuple[int, int, int]
+    normalise: Normalise
+    reader: PictureReader = PictureReader()
+    resize: Resize = stretch
+    keep_picture: bool = False
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]] | None:
+        return {self.input: self.shape}
+
+    def __call__(self, sample: Sample, rows: Mapping[str, np.ndarray]) -> Frame:
+        picture = self.reader(sample.path)
+        resized, geometry = self.resize(picture, self.shape[1:])
+        self.normalise(resized, rows[self.input])
+        size = (picture.shape[0], picture.shape[1])
+        return Frame(sample, size, geometry, picture if self.keep_picture else None)
+
+    def single(self, sample: Sample) -> tuple[dict[str, np.ndarray], Frame]:
+        import numpy as np
+
+        batch = np.empty((1, *self.shape), np.float32)
+        return {self.input: batch}, self(sample, {self.input: batch[0]})

@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ways to bring a picture to the network's size. Each takes (picture HWC uint8, (height, width)) and returns the
+resized picture, HWC uint8 or float32 in 0..255, and how its coordinates map back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nvidia_tao_deploy.transforms.geometry import Geometry
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Resize = Callable[[np.ndarray, tuple[int, int]], tuple[np.ndarray, Geometry]]
+
+FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
+
+
+def stretch(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
+    """Stretch to `size` without keeping the aspect, bilinear on float32 (no rounding, no antialiasing): OpenCV's
+    INTER_LINEAR with half-pixel centres, as TAO Deploy's detectors do."""
+    import cv2
+    import numpy as np
+
+    height, width = size
+    geometry = _stretched(picture, size)
+    if picture.shape[:2] == size:
+        return picture, geometry
+    resized = cv2.resize(picture.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return (resized[:, :, None] if resized.ndim == 2 else resized), geometry
+
+
+@dataclass(frozen=True, slots=True)
+class PillowStretch:
+    """Stretch to the network's size with Pillow's antialiased filters, rounded to 8 bits.
+
+    Attributes:
+        interpolation: one of FILTERS.
+    """
+
+    interpolation: str = "bilinear"
+
+    def __call__(self, picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
+        return _pillow(picture, (size[1], size[0]), self.interpolation), _stretched(picture, size)
+
+
+@dataclass(frozen=True, slots=True)
+class CentreCrop:
+    """Enlarge so that the picture covers the network's size plus `margin`, then cut the middle out.
+
+    With margin 32 this is what TAO Deploy's classification commands do: scale r = max((W+32)/w, (H+32)/h), size truncated,
+    crop offset from Python's round-half-even of both halves.
+    """
+
+    margin: int = 32
+    interpolation: str = "bicubic"
+
+    def __call__(self, picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
+        height, width = size
+        old_height, old_width = picture.shape[:2]
+        ratio = max((width + self.margin) / old_width, (height + self.margin) / old_height)
+        wide, high = max(int(old_width * ratio), width), max(int(old_height * ratio), height)
+        left, top = round(wide / 2) - round(width / 2), round(high / 2) - round(height / 2)
+        resized = _pillow(picture, (wide, high), self.interpolation)
+        geometry = Geometry(scale=(old_width / wide, old_height / high), offset=(-left, -top))
+        return resized[top : top + height, left : left + width], geometry
+
+
+def _stretched(picture: np.ndarray, size: tuple[int, int]) -> Geometry:
+    return Geometry(scale=(picture.shape[1] / size[1], picture.shape[0] / size[0]))
+
+
+def _pillow(picture: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
+    import numpy as np
+    from PIL import Image
+
+    if (picture.shape[1], picture.shape[0]) == size:
+        return picture
+    grey = picture.shape[2] == 1
+    image = Image.fromarray(picture[:, :, 0] if grey else picture)
+    resized = np.asarray(image.resize(size, getattr(Image.Resampling, interpolation.upper())))
+    return resized[:, :, None] if grey else resized
