@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Make the models and the labelled pictures that the specs in `examples/specs` name.
+
+    python examples/prepare.py demo [--only fashion_mnist,detector,ocr] [--small]
+
+Everything goes below OUT_DIR (`models/`, `data/`). What exists already and was made by the same sources is left alone;
+each item is written whole or not at all. Text models and fonts come through your own pip, pinned by checksum; the rest
+is in this folder and needs no connection. README.md beside this file says what the items are and where they come from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from common import FetchError, replaced_file, replaced_folder, sha256  # noqa: E402
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where to write and how much."""
+
+    out: Path
+    cache: Path
+    small: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file or folder below OUT_DIR.
+
+    Attributes:
+        path: relative to OUT_DIR.
+        sources: files whose content decides what the item holds; one changed means it is made anew.
+        make: writes it to a temporary path and returns a line that describes it.
+        folder: whether it is a folder.
+    """
+
+    path: str
+    sources: tuple[Path, ...]
+    make: Callable[[Settings, Path], str]
+    folder: bool = True
+
+
+def fashion_mnist_items() -> list[Item]:
+    """The classifier and its test pictures."""
+    from fashion_mnist import data
+
+    def pictures(settings: Settings, path: Path) -> str:
+        per_class = 50 if settings.small else None
+        return f"{data.unpack(path / 'images', per_class)} labelled pictures of {len(data.CLASSES)} classes"
+
+    return [
+        Item("models/fashion_mnist.onnx", (data.MODEL,), copy_of(data.MODEL), folder=False),
+        Item("data/fashion_mnist", (Path(data.__file__), data.TEST_IMAGES, data.TEST_LABELS), pictures),
+    ]
+
+
+def ocr_items() -> list[Item]:
+    """PP-OCR behind the tensors of ocdnet and ocrnet, rendered pages and lines."""
+    import onnx
+    from common import fetch
+    from ocr import data, models
+
+    def detection(settings: Settings, path: Path) -> str:
+        onnx.save(models.ocdnet_model(fetch(models.RAPIDOCR, settings.cache)), path)
+        return "PP-OCRv4 text detection, dynamic batch, height and width"
+
+    def recognition(settings: Settings, path: Path) -> str:
+        model, characters = models.ocrnet_model(fetch(models.RAPIDOCR, settings.cache))
+        onnx.save(model, path / "ocrnet.onnx")
+        (path / "characters.txt").write_bytes("".join(f"{character}\n" for character in characters).encode())
+        return f"PP-OCRv4 text recognition, {len(characters)} characters"
+
+    def pages(settings: Settings, path: Path) -> str:
+        count = 6 if settings.small else data.PAGES
+        lines = data.write_pages(path, fetch(data.FONTS, settings.cache), count)
+        return f"{count} pages with {lines} lines of text"
+
+    def lines(settings: Settings, path: Path) -> str:
+        count = 60 if settings.small else data.LINES
+        spaced = data.write_lines(path, fetch(data.FONTS, settings.cache), count)
+        return f"{count} lines of text, {spaced} of them with spaces"
+
+    made_by, rendered_by = Path(models.__file__), (Path(data.__file__), data.WORD_LIST)
+    return [
+        Item("models/ocdnet.onnx", (made_by,), detection, folder=False),
+        Item("models/ocrnet", (made_by,), recognition),
+        Item("data/ocdnet", rendered_by, pages),
+        Item("data/ocrnet", rendered_by, lines),
+    ]
+
+
+GROUPS: dict[str, Callable[[], list[Item]]] = {
+    "fashion_mnist": fashion_mnist_items,
+    "ocr": ocr_items,
+}
+
+
+def copy_of(source: Path) -> Callable[[Settings, Path], str]:
+    """A recipe that copies one committed file."""
+
+    def make(settings: Settings, path: Path) -> str:
+        shutil.copyfile(source, path)
+        return f"{path.stat().st_size / 1e6:.1f} MB"
+
+    return make
+
+
+def fingerprint(item: Item, settings: Settings) -> str:
+    """What an item depends on, as one line: its sources' checksums and whether the small set was asked for."""
+    return " ".join([*(sha256(source) for source in item.sources), "small" if settings.small else "full"])
+
+
+def make(item: Item, settings: Settings) -> str:
+    """Make one item unless it is there already; returns a line that describes it."""
+    path = settings.out / item.path
+    stamp = settings.out / ".prepared" / f"{item.path.replace('/', '.')}.json"
+    wanted = fingerprint(item, settings)
+    if path.exists() and stamp.exists():
+        found = json.loads(stamp.read_text(encoding="utf-8"))
+        if found["fingerprint"] == wanted:
+            return f"{found['text']} (there already)"
+    stamp.unlink(missing_ok=True)
+    with (replaced_folder if item.folder else replaced_file)(path) as temporary:
+        text = item.make(settings, temporary)
+    with replaced_file(stamp) as temporary:
+        temporary.write_text(json.dumps({"fingerprint": wanted, "text": text}), encoding="utf-8")
+    return text
+
+
+def groups(text: str) -> list[str]:
+    """Parse --only."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = sorted(set(names) - set(GROUPS))
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown) or 'nothing'} given, known are {', '.join(GROUPS)}")
+    return names
+
+
+def default_cache() -> Path:
+    """The user's cache folder for downloads."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tao_deploy_examples"
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="folder to write models/ and data/ into")
+    parser.add_argument(
+        "--only", type=groups, default=list(GROUPS), metavar="A,B", help=f"only these groups of {', '.join(GROUPS)}"
+    )
+    parser.add_argument("--small", action="store_true", help="fewer pictures: enough to try every command, quicker")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=default_cache(),
+        metavar="DIR",
+        help="where downloads are kept (default: %(default)s)",
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the items asked for. Exit code 0, or 3 if something could not be fetched (the rest is made all the same)."""
+    args = parse(arguments)
+    settings = Settings(args.out_dir, args.cache, args.small)
+    start = time.monotonic()
+    failures = []
+    for group in args.only:
+        print(group, flush=True)
+        for item in GROUPS[group]():
+            try:
+                print(f"  {args.out_dir / item.path}: {make(item, settings)}", flush=True)
+            except FetchError as error:
+                failures.append(item.path)
+                reason = str(error).replace("\n", "\n    ")
+                print(f"  {args.out_dir / item.path}: NOT MADE\n    {reason}", file=sys.stderr)
+    print(f"{time.monotonic() - start:.0f} s")
+    if failures:
+        print(f"Not made: {', '.join(failures)}. Everything else is ready.", file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
