@@ -160,8 +160,8 @@ class Network:
         summary: what it does, one line.
         schema: dataclass of the spec with defaults (see `spec.common`).
         signature: spec -> the tensors that a model of this network has.
-        prepare: (spec, binding, subtask, keep_picture) -> the preprocessing. One function for calibration, evaluation and
-            inference, so they cannot differ by accident.
+        prepare: (spec, binding, subtask, keep_picture) -> the preprocessing. One function for calibration, evaluation
+            and inference, so they cannot differ by accident.
         batch_size: (spec, subtask) -> batch size asked for.
         evaluation, inference: (spec, binding[, results_dir]) -> what the task runs over.
         axes: spec -> {symbol of the signature's input shape: (min, opt, max)} for open axes other than the batch.

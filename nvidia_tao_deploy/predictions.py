@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""The values that decoders make, metrics score and writers write. All coordinates are pixels of the original picture."""
+"""The values that decoders make, metrics score and writers write. Coordinates are pixels of the original picture."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Tensor:
 
     Attributes:
         name: the name that the training side exports.
-        shape: sizes, or symbols for sizes that a model chooses; "B" is the batch. Equal symbols need not be equal sizes.
+        shape: sizes, or symbols for sizes that a model chooses; "B" is the batch. Equal symbols may be unequal sizes.
         dtypes: numpy dtype names that are accepted.
         meaning: one line for messages and documentation.
     """
@@ -84,7 +84,7 @@ class Signature:
                 f"{source}: the tensors are not those of this network. "
                 f"Expected inputs: {_join(self.inputs)}; outputs: {_join(self.outputs)}. "
                 f"Found inputs: {_join(inputs)}; outputs: {_join(outputs)}.",
-                hint="Check that the model belongs to this command and was exported by TAO's export of the same network.",
+                hint="Check that the model was exported by TAO for this very network.",
             )
         for want, have in [*bound_inputs.items(), *bound_outputs.items()]:
             if want != have.name:

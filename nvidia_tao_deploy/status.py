@@ -13,10 +13,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nvidia_tao_deploy.errors import DataError, TaoDeployError
+from nvidia_tao_deploy.errors import TaoDeployError
 from nvidia_tao_deploy.files import reason, to_json
 
 logger = logging.getLogger(__name__)
+
+
+_PREFIXES = {2: "Configuration error", 3: "Data error", 4: "Engine build error", 5: "Engine error"}
+_CLASSES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((NotImplementedError,), "Feature not implemented"),
+    ((OSError,), "File system error"),
+    ((ValueError, TypeError), "Parameter validation error"),
+)
 
 
 class State(enum.IntEnum):
@@ -37,7 +45,9 @@ def line(state: State, message: str, data: Mapping[str, Any], now: datetime | No
     ours.
     """
     now = (now or datetime.now()).astimezone()
-    entry: dict[str, Any] = {key: value for key, value in data.items() if key not in ("kpi", "categorical", "graphical")}
+    entry: dict[str, Any] = {
+        key: value for key, value in data.items() if key not in ("kpi", "categorical", "graphical")
+    }
     entry["date"] = f"{now.month}/{now.day}/{now.year}"
     entry["time"] = f"{now.hour}:{now.minute}:{now.second}"
     entry["timestamp"] = now.isoformat(timespec="seconds")
@@ -45,7 +55,7 @@ def line(state: State, message: str, data: Mapping[str, Any], now: datetime | No
     entry["verbosity"] = "ERROR" if state is State.FAILURE else "INFO"
     if message:
         entry["message"] = message
-    entry.update({key: data[key] for key in ("categorical", "graphical", "kpi") if data.get(key)})
+    entry.update({key: data[key] for key in last if data.get(key)})
     return to_json(entry)
 
 
@@ -62,18 +72,26 @@ class Status:
         self.path = folder / "status.json"
         self._network, self._task = network, task
         self._kpi: dict[str, float] = {}
+        self._ended = False
 
     def __enter__(self) -> Status:
         self.write(State.STARTED, f"Starting {self._network} {self._task}.")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._ended:
+            return
         if error is None:
             self.write(State.SUCCESS, f"{self._task.capitalize()} finished successfully.")
         elif isinstance(error, KeyboardInterrupt):
             self.write(State.FAILURE, f"User/System interruption: {self._task.capitalize()} was interrupted")
         else:
-            self.write(State.FAILURE, describe(error))
+            self.failed(error)
+
+    def failed(self, error: BaseException) -> None:
+        """Note how the task failed; nothing more is written when the context ends."""
+        self.write(State.FAILURE, describe(error))
+        self._ended = True
 
     def kpi(self, values: Mapping[str, float]) -> None:
         """Record figures; they stand in this line and all later ones, as in TAO."""
@@ -96,15 +114,10 @@ class Status:
 def describe(error: BaseException) -> str:
     """The FAILURE message of an exception, with TAO's prefixes where it has one for the class."""
     text = str(error) or type(error).__name__
-    if isinstance(error, DataError) or not isinstance(error, TaoDeployError):
-        if isinstance(error, NotImplementedError):
-            return f"Feature not implemented: {text}"
-        if isinstance(error, OSError):
-            return f"File system error: {text}"
-        if isinstance(error, (ValueError, TypeError)):
-            return f"Parameter validation error: {text}"
-        if not isinstance(error, TaoDeployError):
-            return f"{type(error).__name__}: {text}"
-    prefixes = {2: "Configuration error", 3: "Data error", 4: "Engine build error", 5: "Engine error"}
-    prefix = prefixes.get(error.exit_code)
-    return f"{prefix}: {text}" if prefix else text
+    if isinstance(error, TaoDeployError):
+        prefix = _PREFIXES.get(error.exit_code)
+        return f"{prefix}: {text}" if prefix else text
+    for kinds, prefix in _CLASSES:
+        if isinstance(error, kinds):
+            return f"{prefix}: {text}"
+    return f"{type(error).__name__}: {text}"

@@ -142,7 +142,7 @@ def _to_mode(picture: Image.Image, mode: str) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """A 16-bit (or wider) grey picture as 8 bits: 65535 -> 255. Wider values are clipped; Pillow alone would clip at 255."""
+    """A 16-bit grey picture as 8 bits: 65535 -> 255. Wider values are clipped; Pillow alone would clip at 255."""
     import numpy as np
     from PIL import Image
 

@@ -50,7 +50,7 @@ def choose(wanted: str) -> Backend:
         if problem:
             raise SpecError(
                 f"{source}={wanted}, but this backend cannot be used here: {problem}",
-                hint="Set gen_trt_engine.backend=onnxruntime to check the spec, the data and the accuracy without a GPU.",
+                hint="gen_trt_engine.backend=onnxruntime checks the spec, the data and the accuracy without a GPU.",
             )
         return backend
     tensorrt = get("tensorrt")

@@ -53,7 +53,9 @@ class GenTrtEngineSection:
     backend: str = option("auto", "what to build for", choices=BACKENDS)
     gpu_id: int = option(0, "GPU to build on, counted among the visible ones", minimum=0)
     timing_cache: Optional[str] = option(None, "timing cache: read when present, updated after the build")
-    batch_size: int = option(-1, "fixed batch for a model with an open batch axis; -1: use the tensorrt.*_batch_size bounds")
+    batch_size: int = option(
+        -1, "fixed batch for a model with an open batch axis; -1: tensorrt.*_batch_size are the bounds"
+    )
     verbose: bool = option(False, "show the builder's verbose log")
     input_channel: Any = ignored("the model decides")
     input_width: Any = ignored("the model decides")

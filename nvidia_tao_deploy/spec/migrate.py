@@ -26,9 +26,7 @@ class Migration:
 
 
 COMMON = (
-    Migration(
-        "gen_trt_engine.tensorrt.calibration.cal_num_batches", "gen_trt_engine.tensorrt.calibration.cal_batches"
-    ),
+    Migration("gen_trt_engine.tensorrt.calibration.cal_num_batches", "gen_trt_engine.tensorrt.calibration.cal_batches"),
 )
 
 

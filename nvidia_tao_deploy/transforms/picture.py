@@ -22,7 +22,7 @@ class Normalise:
     """y = (x * scale - mean) / std per channel, channels first.
 
     Args:
-        mean, std: one value per channel (or one for all), in units of x * scale, in the order of the network's channels.
+        mean, std: one value per channel (or one for all), in units of x * scale, in the network's channel order.
         scale: usually 1/255 for pixels 0..255.
         order: "RGB", or "BGR" when the network's first channel is blue. Ignored for one channel.
     """
@@ -50,7 +50,9 @@ class Normalise:
         for channel in range(channels):
             source = channels - 1 - channel if self.order == "BGR" else channel
             gain, bias = self.gain[channel % len(self.gain)], self.bias[channel % len(self.bias)]
-            plane = np.ascontiguousarray(picture[:, :, source]) if channels == 1 else cv2.extractChannel(picture, source)
+            plane = (
+                np.ascontiguousarray(picture[:, :, source]) if channels == 1 else cv2.extractChannel(picture, source)
+            )
             np.multiply(plane, gain, out=row[channel], casting="unsafe")
             row[channel] += bias
 

@@ -51,8 +51,8 @@ class PillowStretch:
 class CentreCrop:
     """Enlarge so that the picture covers the network's size plus `margin`, then cut the middle out.
 
-    With margin 32 this is what TAO Deploy's classification commands do: scale r = max((W+32)/w, (H+32)/h), size truncated,
-    crop offset from Python's round-half-even of both halves.
+    With margin 32 this is what TAO Deploy's classification commands do: scale r = max((W+32)/w, (H+32)/h), size
+    truncated, crop offset from Python's round-half-even of both halves.
     """
 
     margin: int = 32

@@ -1,0 +1,168 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""The front end of all network commands: <network> <subtask> -e spec.yaml [key=value ...].
+
+Nothing heavy is imported before it is needed: `--help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from nvidia_tao_deploy import registry
+from nvidia_tao_deploy.cli_arguments import Arguments, parse, usage
+from nvidia_tao_deploy.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_OTHER, SpecError, TaoDeployError, did_you_mean
+
+if TYPE_CHECKING:
+    from nvidia_tao_deploy.network import Network
+
+logger = logging.getLogger("nvidia_tao_deploy")
+EXIT_TERMINATED = 143
+
+
+class _Terminated(BaseException):
+    """SIGTERM: ends a task as an exception does, so that nothing half-written stays behind."""
+
+
+class _Commands:
+    """One attribute per network command, for the console scripts: `commands.dino()` runs `dino`."""
+
+    def __getattr__(self, name: str) -> Callable[[], int]:
+        if name not in registry.NETWORKS:
+            raise AttributeError(name)
+        return lambda: main(name, sys.argv[1:])
+
+
+commands = _Commands()
+
+
+def main(command: str, argv: Sequence[str]) -> int:
+    """Run one network command; returns its exit code.
+
+    0 done; 2 command line or spec; 3 data; 4 engine build; 5 engine load or run; 130 Ctrl-C; 143 SIGTERM; 1 the rest.
+    """
+    try:
+        network = registry.load(command)
+        arguments = parse(network, argv)
+        if arguments.help:
+            print(usage(network, arguments.subtask))
+            return EXIT_OK
+    except SpecError as error:
+        return _usage_error(command, error)
+    return _guarded(network, arguments)
+
+
+def _guarded(network: Network, arguments: Arguments) -> int:
+    from nvidia_tao_deploy import logs
+
+    logs.setup()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _run(network, arguments)
+    except TaoDeployError as error:
+        return _fail(error.message, error.exit_code, error.hint)
+    except KeyboardInterrupt:
+        return _fail("Interrupted.", EXIT_INTERRUPTED)
+    except _Terminated:
+        return _fail("Terminated.", EXIT_TERMINATED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output went away
+        return EXIT_OTHER
+    except Exception as error:
+        from nvidia_tao_deploy.status import describe
+
+        return _fail(describe(error), EXIT_OTHER, "TAO_LOGGING_LEVEL=DEBUG shows where.")
+    return EXIT_OK
+
+
+def _run(network: Network, arguments: Arguments) -> None:
+    from nvidia_tao_deploy.spec.compose import compose
+    from nvidia_tao_deploy.tasks import context as contexts
+
+    path = Path(arguments.spec) if arguments.spec else None
+    try:
+        composed = compose(network.schema, path, arguments.overrides, network.migrations)
+        if arguments.subtask == "default_specs":
+            _default_specs(network, composed.spec)
+            return
+        folder = contexts.results_folder(composed.spec, arguments.subtask)
+        contexts.make_folder(folder)
+    except TaoDeployError as error:
+        _note_early_failure(network, arguments, error)
+        raise
+    from nvidia_tao_deploy.status import Status
+
+    with Status(folder, network.name, contexts.FOLDERS[arguments.subtask]) as status:
+        logger.info("Results: %s", folder)
+        network.adjust(composed.spec)
+        contexts.save_experiment(composed, folder)
+        task = _task(arguments.subtask)
+        task(contexts.Context(network, composed.spec, arguments.subtask, folder, status))
+
+
+def _task(subtask: str) -> Callable[[Any], None]:
+    import importlib
+
+    return importlib.import_module(f"nvidia_tao_deploy.tasks.{subtask}").run
+
+
+def _default_specs(network: Network, spec: Any) -> None:
+    from nvidia_tao_deploy.spec.compose import require
+    from nvidia_tao_deploy.tasks import default_specs
+
+    default_specs.run(network, Path(require(spec, "results_dir")))
+
+
+def _note_early_failure(network: Network, arguments: Arguments, error: TaoDeployError) -> None:
+    """A FAILURE line for a spec that does not load: its results folder is read off as well as can be."""
+    from nvidia_tao_deploy.status import Status
+    from nvidia_tao_deploy.tasks.context import FOLDERS
+    from nvidia_tao_deploy.tasks.early import likely_folder
+
+    folder = likely_folder(arguments)
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    with Status(folder, network.name, FOLDERS[arguments.subtask]) as status:
+        status.failed(error)
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise _Terminated
+
+
+def _usage_error(command: str, error: SpecError) -> int:
+    print(f"{command}: {error.message}", file=sys.stderr)
+    print(error.hint or f"'{command} --help' shows how it is used.", file=sys.stderr)
+    return error.exit_code
+
+
+def _fail(message: str, code: int, hint: str | None = None) -> int:
+    logger.error("%s", message)
+    if hint:
+        logger.error("%s", hint)
+    logger.debug("Where it happened:", exc_info=True)
+    return code
+
+
+def run_module(argv: Sequence[str]) -> int:
+    """`python -m nvidia_tao_deploy <network> <subtask> ...`; without a network it lists them."""
+    if not argv or argv[0] in ("-h", "--help"):
+        width = max(map(len, registry.NETWORKS))
+        print("usage: python -m nvidia_tao_deploy <network> <subtask> -e SPEC [key=value ...]\n\nnetworks:")
+        for name, (_, summary) in registry.NETWORKS.items():
+            print(f"  {name.ljust(width)}  {summary}")
+        return EXIT_OK
+    if argv[0] not in registry.NETWORKS:
+        hint = did_you_mean(argv[0], registry.NETWORKS) or f"Networks: {', '.join(registry.NETWORKS)}"
+        return _usage_error("nvidia_tao_deploy", SpecError(f"unknown network '{argv[0]}'", hint))
+    return main(argv[0], argv[1:])

@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""<engine>.json: what an engine was made from, and the check of it at load time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nvidia_tao_deploy.engine.contract import BuildPlan, Built
+from nvidia_tao_deploy.files import to_json, write_atomic
+from nvidia_tao_deploy.version import __version__
+
+if TYPE_CHECKING:
+    from nvidia_tao_deploy.graph.model import Model
+
+logger = logging.getLogger(__name__)
+FORMAT = 1
+
+
+def path_of(engine: Path) -> Path:
+    """The json file that belongs to an engine file."""
+    return engine.with_name(f"{engine.name}.json")
+
+
+def write(
+    engine: Path, network: str, backend: str, model: Model, plan: BuildPlan, built: Built, seconds: float
+) -> dict[str, Any]:
+    """Write the facts beside the engine; returns them."""
+    facts: dict[str, Any] = {
+        "format": FORMAT,
+        "tool": f"nvidia-tao-deploy {__version__}",
+        "network": network,
+        "backend": backend,
+        "built": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "build_seconds": round(seconds, 3),
+        "precision": plan.precision,
+        "onnx": {"file": model.source.name, "sha256": model.sha256, "opset": model.opset, "quantised": model.quantised},
+        "engine_sha256": hashlib.sha256(built.blob).hexdigest(),
+        "profiles": {
+            name: {"min": profile.minimum, "opt": profile.optimum, "max": profile.maximum}
+            for name, profile in plan.profiles.items()
+        },
+        "workspace_mb": plan.workspace_mb,
+        "layers_precision": [f"{item.pattern}:{item.dtype}" for item in plan.layers_precision],
+        "details": dict(built.details),
+    }
+    write_atomic(path_of(engine), to_json(facts, indent=2) + "\n")
+    return facts
+
+
+def read(engine: Path) -> dict[str, Any] | None:
+    """The facts of an engine file; None where there are none or they cannot be read (with a warning)."""
+    path = path_of(engine)
+    if not path.is_file():
+        return None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        logger.warning("%s: cannot be read and is left aside: %s", path, error)
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def mismatches(engine: Path, content: bytes, network: str) -> list[str]:
+    """What the json beside an engine says that does not fit: another network, other content. Empty without a json."""
+    facts = read(engine)
+    if facts is None:
+        return []
+    found = []
+    if facts.get("engine_sha256") not in (None, hashlib.sha256(content).hexdigest()):
+        found.append(f"{path_of(engine).name} describes another file (the engine was replaced since)")
+    elif facts.get("network") not in (None, network):
+        found.append(f"built for the network '{facts['network']}', run as '{network}'")
+    return found

@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every subtask is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nvidia_tao_deploy.errors import SpecError, TaoDeployError
+from nvidia_tao_deploy.files import reason, write_atomic
+from nvidia_tao_deploy.network import Network
+from nvidia_tao_deploy.spec.compose import Composed
+from nvidia_tao_deploy.status import Status
+
+FOLDERS = {"gen_trt_engine": "gen_trt_engine", "evaluate": "trt_evaluate", "inference": "trt_inference"}
+"""Sub-folder of the top results_dir per subtask, named as in TAO."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run of a subtask.
+
+    Attributes:
+        network: the declaration.
+        spec: instance of its schema.
+        subtask: gen_trt_engine, evaluate or inference.
+        folder: existing folder for this run's results.
+        status: its open status file.
+    """
+
+    network: Network
+    spec: Any
+    subtask: str
+    folder: Path
+    status: Status
+
+
+def results_folder(spec: Any, subtask: str) -> Path:
+    """<subtask>.results_dir, else <results_dir>/<sub-folder>; not yet made.
+
+    Raises:
+        SpecError: neither is set.
+    """
+    own = getattr(spec, subtask).results_dir
+    if own:
+        return Path(own)
+    if spec.results_dir:
+        return Path(spec.results_dir) / FOLDERS[subtask]
+    raise SpecError(
+        f"No folder for results: neither {subtask}.results_dir nor results_dir is set.",
+        hint="Add results_dir=FOLDER to the command line.",
+    )
+
+
+def make_folder(folder: Path) -> None:
+    """Raises TaoDeployError when the folder cannot be made or written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".write-test"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise TaoDeployError(
+            f"results_dir: {folder}: cannot be written: {reason(error)}.", hint="Choose another results_dir."
+        ) from error
+
+
+def save_experiment(composed: Composed, folder: Path) -> None:
+    """Write the spec as it was run to <folder>/experiment.yaml; interpolations are resolved where they can be."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        text = OmegaConf.to_yaml(composed.config, resolve=True)
+    except OmegaConfBaseException:  # an ignored training key refers to something that is not there
+        text = OmegaConf.to_yaml(composed.config)
+    write_atomic(folder / "experiment.yaml", text)

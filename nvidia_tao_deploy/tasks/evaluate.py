@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""`evaluate`: an engine's accuracy on labelled data."""
+
+from __future__ import annotations
+
+from nvidia_tao_deploy import logs
+from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.files import to_json, write_atomic
+from nvidia_tao_deploy.tasks.context import Context
+from nvidia_tao_deploy.tasks.running import opened_engine, pipeline, report_failures, results
+
+
+def run(context: Context) -> None:
+    """Score <evaluate.trt_engine>; writes results.json, prints the tables, puts the figures into status.json."""
+    assert context.network.evaluation is not None
+    with opened_engine(context) as opened:
+        job = context.network.evaluation(context.spec, opened.binding)
+        with pipeline(context, opened, job.decode) as running:
+            for frame, prediction in results(running, job.samples, "evaluate"):
+                job.metric.update(frame, prediction)
+    if len(running.failures) == len(job.samples):
+        report_failures(context, running.failures, len(job.samples))
+        raise DataError("No sample could be scored.")
+    report = job.metric.compute()
+    write_atomic(context.folder / "results.json", to_json(dict(report.results), indent=2) + "\n")
+    for table in report.tables:
+        logs.show_table(table)
+    context.status.kpi(report.kpi)
+    report_failures(context, running.failures, len(job.samples))

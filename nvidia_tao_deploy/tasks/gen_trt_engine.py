@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""`gen_trt_engine`: an ONNX model becomes an engine file, with what it was made from beside it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nvidia_tao_deploy import logs
+from nvidia_tao_deploy.engine import metadata
+from nvidia_tao_deploy.engine.backends import choose
+from nvidia_tao_deploy.engine.contract import BuildPlan, Built, LayerPrecision
+from nvidia_tao_deploy.errors import BuildError, SpecError
+from nvidia_tao_deploy.files import reason, write_atomic
+from nvidia_tao_deploy.network import Table
+from nvidia_tao_deploy.spec.compose import require
+from nvidia_tao_deploy.tasks.context import Context
+
+if TYPE_CHECKING:
+    from nvidia_tao_deploy.graph.model import Model
+
+logger = logging.getLogger(__name__)
+LAYER_DTYPES = ("fp32", "fp16", "bf16", "int32", "int8", "fp8")
+
+
+def run(context: Context) -> None:
+    """Build gen_trt_engine.onnx_file into gen_trt_engine.trt_engine; an old file stays until the new is complete."""
+    section = context.spec.gen_trt_engine
+    source = Path(require(context.spec, "gen_trt_engine.onnx_file"))
+    target = Path(require(context.spec, "gen_trt_engine.trt_engine"))
+    _check_target(source, target)
+    plan_details = layer_precisions(section.tensorrt.layers_precision)
+    backend = choose(section.backend)
+
+    from nvidia_tao_deploy.graph import model as graph
+
+    model = graph.load(source)
+    context.network.signature(context.spec).bind(model.inputs, model.outputs, source, BuildError)
+    if section.batch_size != -1:
+        model = graph.fix_batch(model, section.batch_size)
+    logger.info("%s", model.describe())
+    plan = make_plan(context, model, plan_details)
+    logger.info("Building for %s in %s ...", backend.name, plan.precision.upper())
+    start = time.monotonic()
+    built = backend.build(model.proto, plan)
+    seconds = time.monotonic() - start
+    write_atomic(target, built.blob)
+    facts = metadata.write(target, context.network.name, backend.name, model, plan, built, seconds)
+    logs.show_table(_summary(target, facts, built))
+
+
+def make_plan(context: Context, model: Model, layers: tuple[LayerPrecision, ...]) -> BuildPlan:
+    """The build plan that the spec asks for.
+
+    Raises:
+        SpecError: bounds are missing or out of order.
+    """
+    from nvidia_tao_deploy.graph.model import profiles
+
+    section = context.spec.gen_trt_engine
+    wanted = section.tensorrt
+    batch = (wanted.min_batch_size, wanted.opt_batch_size, wanted.max_batch_size)
+    return BuildPlan(
+        precision=wanted.data_type.lower(),
+        profiles=profiles(model.inputs, batch, _axes(context, model)),
+        workspace_mb=wanted.workspace_size,
+        timing_cache=Path(section.timing_cache) if section.timing_cache else None,
+        layers_precision=layers,
+        tactic_sources=tuple(wanted.tactic_sources) if wanted.tactic_sources is not None else None,
+        tf32=wanted.tf32,
+        verbose=section.verbose,
+        device=section.gpu_id,
+    )
+
+
+def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int, int]]]:
+    """Bounds of open axes by the model's input names, from bounds by the signature's symbols ("H", "W", ...)."""
+    bounds = context.network.axes(context.spec)
+    signature = context.network.signature(context.spec)
+    bound = signature.bind(model.inputs, model.outputs, model.source, BuildError)
+    return {
+        bound.inputs[tensor.name].name: {
+            axis: bounds[symbol] for axis, symbol in enumerate(tensor.shape) if symbol in bounds
+        }
+        for tensor in signature.inputs
+    }
+
+
+def layer_precisions(items: list[str]) -> tuple[LayerPrecision, ...]:
+    """'name:dtype' items; the last colon splits, because layer names may contain colons.
+
+    Raises:
+        SpecError: no colon, or an unknown dtype.
+    """
+    parsed = []
+    for item in items:
+        pattern, colon, dtype = item.rpartition(":")
+        if not colon or not pattern or dtype.lower() not in LAYER_DTYPES:
+            raise SpecError(
+                f"gen_trt_engine.tensorrt.layers_precision: '{item}': expected 'layer name:dtype' "
+                f"with dtype one of {', '.join(LAYER_DTYPES)}"
+            )
+        parsed.append(LayerPrecision(pattern, dtype.lower()))
+    return tuple(parsed)
+
+
+def _check_target(source: Path, target: Path) -> None:
+    """Find out before a long build that the result could not be written, or would replace the model."""
+    if target.is_dir():
+        raise SpecError(f"gen_trt_engine.trt_engine: {target} is a folder; expected a file name.")
+    if source.exists() and target.exists() and source.samefile(target):
+        raise SpecError(f"gen_trt_engine.trt_engine: {target} is the ONNX model itself; it would be replaced.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BuildError(f"gen_trt_engine.trt_engine: {target.parent}: cannot be made: {reason(error)}.") from error
+    if not os.access(target.parent, os.W_OK):
+        raise BuildError(f"gen_trt_engine.trt_engine: {target.parent}: no permission to write there.")
+
+
+def _summary(target: Path, facts: dict[str, Any], built: Built) -> Table:
+    rows = [
+        ("engine", str(target)),
+        ("size", f"{len(built.blob) / 1e6:.2f} MB"),
+        ("backend", facts["backend"]),
+        ("precision", facts["precision"]),
+        ("build time", f"{facts['build_seconds']:.1f} s"),
+        *((name, f"{low} | {best} | {high}") for name, low, best, high in facts["profile_text"]),
+    ]
+    return Table("gen_trt_engine", ("what", "value"), tuple(rows))

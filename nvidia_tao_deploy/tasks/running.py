@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""What `evaluate` and `inference` share: from an engine file and a spec to a running pipeline."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nvidia_tao_deploy import logs
+from nvidia_tao_deploy.engine.backends import load_engine
+from nvidia_tao_deploy.errors import DataError, EngineError, SpecError
+from nvidia_tao_deploy.network import Decode, Frame, Sample
+from nvidia_tao_deploy.pipeline.run import Failure, Pipeline, fitting_batch_size
+from nvidia_tao_deploy.spec.compose import require
+from nvidia_tao_deploy.tasks.context import Context
+
+if TYPE_CHECKING:
+    from nvidia_tao_deploy.engine.contract import Engine
+    from nvidia_tao_deploy.signature import Binding
+
+logger = logging.getLogger(__name__)
+SHOWN_FAILURES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A loaded engine and its tensors by the signature's names."""
+
+    engine: Engine
+    binding: Binding
+    batch_size: int
+
+
+@contextmanager
+def opened_engine(context: Context) -> Iterator[Opened]:
+    """Load <subtask>.trt_engine and check that it is this network's.
+
+    Raises:
+        SpecError: no engine is named, or a GPU index is wrong.
+        EngineError: the file cannot be used.
+    """
+    key = f"{context.subtask}.trt_engine"
+    path = Path(require(context.spec, key))
+    with load_engine(path, _device(context), key) as engine:
+        signature = context.network.signature(context.spec)
+        binding = signature.bind(engine.inputs, engine.outputs, path, EngineError)
+        wanted = context.network.batch_size(context.spec, context.subtask)
+        if wanted < 1:
+            raise SpecError(f"The batch size must be at least 1; found {wanted}.")
+        size, remark = fitting_batch_size(engine, wanted)
+        if remark:
+            logger.warning("%s: %s", path, remark)
+        yield Opened(engine, binding, size)
+
+
+def _device(context: Context) -> int:
+    ids = getattr(context.spec, context.subtask).gpu_ids
+    if not ids or any(index < 0 for index in ids):
+        raise SpecError(f"{context.subtask}.gpu_ids: {ids}: expected the index of one visible GPU, such as [0]")
+    if len(ids) > 1:
+        logger.warning("%s.gpu_ids: %s: one GPU is used, number %d", context.subtask, ids, ids[0])
+    return int(ids[0])
+
+
+@contextmanager
+def pipeline(context: Context, opened: Opened, decode: Decode, keep_picture: bool = False) -> Iterator[Pipeline]:
+    """The pipeline of a subtask; reports failures and speed when it is done."""
+    prepare = context.network.prepare(context.spec, opened.binding, context.subtask, keep_picture)
+    with Pipeline(opened.engine, opened.binding, prepare, decode, opened.batch_size) as running:
+        yield running
+
+
+def results(running: Pipeline, samples: Sequence[Sample], title: str) -> Iterator[tuple[Frame, Any]]:
+    """(frame, prediction) of every readable sample, in order, with a progress bar and the rate at the end.
+
+    Raises:
+        DataError: there is nothing to run on.
+    """
+    if not samples:
+        raise DataError(f"{title}: the data set is empty.")
+    start, failed = time.monotonic(), 0
+    with logs.progress(title, len(samples)) as bar:
+        for batch in running.run(samples):
+            yield from batch
+            bar.advance(len(batch) + len(running.failures) - failed)
+            failed = len(running.failures)
+    seconds = time.monotonic() - start
+    logger.info("%s: %d in %.1f s, %.1f/s", title, len(samples), seconds, len(samples) / max(seconds, 1e-9))
+
+
+def report_failures(context: Context, failures: Sequence[Failure], total: int) -> None:
+    """Name what could not be used, in the log and in status.json.
+
+    Raises:
+        DataError: when there are failures: everything else is done and written by then, and the exit code says so.
+    """
+    if not failures:
+        return
+    from nvidia_tao_deploy.status import State
+
+    for failure in failures[:SHOWN_FAILURES]:
+        logger.error("%s", failure.message)
+    if len(failures) > SHOWN_FAILURES:
+        logger.error("... and %d more, all in %s", len(failures) - SHOWN_FAILURES, context.status.path)
+    context.status.write(
+        State.RUNNING,
+        f"{len(failures)} of {total} samples could not be used",
+        failed_samples=[{"name": failure.sample.name, "reason": failure.message} for failure in failures],
+    )
+    raise DataError(
+        f"{len(failures)} of {total} samples could not be used; the results are of the other {total - len(failures)}.",
+        hint="The list is above and in status.json.",
+    )
