@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Making nodes and finding constants and sizes in a graph: what every rewrite needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from nvidia_tao_deploy.engine.contract import DYNAMIC
+from nvidia_tao_deploy.graph.model import infer_shapes
+
+Size = int | str
+"""A known size, or the name of a one-element int64 tensor that holds it at run time."""
+
+
+class GraphReader:
+    """Answers questions about values of a graph: constant? which sizes? who makes it?"""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+        self.opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+        inferred = infer_shapes(model).graph
+        self.producers = {name: node for node in inferred.node for name in node.output if name}
+        self.initialisers = {tensor.name: tensor for tensor in inferred.initializer}
+        self._shapes = {
+            value.name: tuple(
+                dim.dim_value if dim.HasField("dim_value") else DYNAMIC for dim in value.type.tensor_type.shape.dim
+            )
+            for value in [*inferred.input, *inferred.output, *inferred.value_info]
+            if value.type.tensor_type.HasField("shape")
+        }
+        self._shapes.update({name: tuple(tensor.dims) for name, tensor in self.initialisers.items()})
+        self.elem_types = {
+            value.name: value.type.tensor_type.elem_type
+            for value in [*inferred.input, *inferred.output, *inferred.value_info]
+        }
+        self.elem_types.update({name: tensor.data_type for name, tensor in self.initialisers.items()})
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Sizes, `DYNAMIC` where open; None when not even the rank is known."""
+        return self._shapes.get(name)
+
+    def constant(self, name: str) -> np.ndarray | None:
+        """The value of a tensor that does not depend on the model's inputs; None when it does.
+
+        Sizes count as constant where they are known, so the shape arithmetic that exporters leave behind is seen
+        through: the chain is evaluated twice with different stand-ins for open sizes, and must come out the same.
+        """
+        results = [self._evaluate(name, stand_in, {}) for stand_in in (2, 3)]
+        if results[0] is None or results[1] is None or not np.array_equal(results[0], results[1]):
+            return None
+        return results[0]
+
+    def _evaluate(self, name: str, stand_in: int, known: dict[str, np.ndarray | None]) -> np.ndarray | None:
+        if name not in known:
+            known[name] = None  # until proved otherwise
+            known[name] = self._evaluate_new(name, stand_in, known)
+        return known[name]
+
+    def _evaluate_new(self, name: str, stand_in: int, known: dict[str, np.ndarray | None]) -> np.ndarray | None:
+        if name in self.initialisers:
+            return numpy_helper.to_array(self.initialisers[name])
+        node = self.producers.get(name)
+        if node is None or node.domain not in ("", "ai.onnx"):
+            return None
+        if node.op_type == "Shape":
+            shape = self.shape(node.input[0])
+            if shape is None:
+                return None
+            sizes = np.array([stand_in if size == DYNAMIC else size for size in shape], np.int64)
+            options = attributes(node)
+            return sizes[options.get("start", 0) : options.get("end", len(sizes))]
+        operands = [self._evaluate(operand, stand_in, known) for operand in node.input if operand]
+        if any(operand is None for operand in operands):
+            return None
+        return self._run(node, name, [operand for operand in operands if operand is not None])
+
+    def _run(self, node: onnx.NodeProto, name: str, operands: list[np.ndarray]) -> np.ndarray | None:
+        from onnx.reference import ReferenceEvaluator
+
+        names = [operand for operand in node.input if operand]
+        feeds = dict(zip(names, operands, strict=True))
+        graph = helper.make_graph(
+            [node],
+            "constant",
+            [_declare(key, value) for key, value in feeds.items()],
+            [helper.make_value_info(name, onnx.TypeProto())],
+        )
+        piece = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8)
+        try:
+            return np.asarray(ReferenceEvaluator(piece).run([name], feeds)[0])
+        except Exception:  # an operator that the evaluator lacks: then it is no constant to us
+            return None
+
+
+def _declare(name: str, value: np.ndarray) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), list(value.shape))
+
+
+class GraphWriter:
+    """Collects new nodes and initialisers with names that nothing else in the model has."""
+
+    def __init__(self, reader: GraphReader, prefix: str) -> None:
+        self.reader = reader
+        self.nodes: list[onnx.NodeProto] = []
+        self.initialisers: list[onnx.TensorProto] = []
+        self._prefix = prefix
+        self._count = 0
+
+    def _name(self, what: str) -> str:
+        self._count += 1
+        return f"{self._prefix}/{what}_{self._count}"
+
+    def op(self, op_type: str, *inputs: str, **options: Any) -> str:
+        """Add a node with one output; returns the output's name."""
+        return self.ops(op_type, 1, *inputs, **options)[0]
+
+    def ops(self, op_type: str, outputs: int, *inputs: str, **options: Any) -> list[str]:
+        """Add a node with several outputs."""
+        name = self._name(op_type)
+        names = [name] if outputs == 1 else [f"{name}_{index}" for index in range(outputs)]
+        self.nodes.append(helper.make_node(op_type, list(inputs), names, name=name, **options))
+        return names
+
+    def constant(self, value: Any, dtype: Any = np.int64) -> str:
+        """Add an initialiser."""
+        name = self._name("constant")
+        self.initialisers.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+    def size(self, tensor: str, axis: int) -> Size:
+        """Size of an axis: a number where it is known, else the name of a tensor that will hold it."""
+        shape = self.reader.shape(tensor)
+        if shape is not None and shape[axis] != DYNAMIC:
+            return shape[axis]
+        return self.op("Gather", self.op("Shape", tensor), self.constant([axis]), axis=0)
+
+    def reshape(self, tensor: str, sizes: Sequence[Size]) -> str:
+        """Reshape to sizes of which one may be -1 and some may only be known at run time."""
+        if all(isinstance(size, int) for size in sizes):
+            return self.op("Reshape", tensor, self.constant(list(sizes)))
+        parts = [size if isinstance(size, str) else self.constant([size]) for size in sizes]
+        return self.op("Reshape", tensor, self.op("Concat", *parts, axis=0))
+
+    def slice(self, tensor: str, axis: int, start: int, stop: int) -> str:
+        """Elements start to stop - 1 of an axis."""
+        return self.op("Slice", tensor, self.constant([start]), self.constant([stop]), self.constant([axis]))
+
+    def rename(self, tensor: str, name: str) -> None:
+        """Make the last node write `name` in place of `tensor`."""
+        outputs = self.nodes[-1].output
+        outputs[list(outputs).index(tensor)] = name
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """A node's attributes as Python values."""
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}

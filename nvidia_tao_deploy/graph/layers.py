@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""`layers_precision`: which layers are kept in which precision."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from nvidia_tao_deploy.engine.contract import LayerPrecision
+from nvidia_tao_deploy.errors import BuildError, SpecError, nearest
+
+LAYER_DTYPES = ("fp32", "fp16", "bf16", "int8", "int32")
+KEY = "gen_trt_engine.tensorrt.layers_precision"
+EVERYTHING = "*"
+
+
+def parse(items: Iterable[str]) -> tuple[LayerPrecision, ...]:
+    """Items 'name:dtype' of the spec; the last colon splits, so a name may hold colons. Raises SpecError."""
+    parsed = []
+    for item in items:
+        pattern, colon, dtype = str(item).rpartition(":")
+        if not colon or not pattern:
+            raise SpecError(f"{KEY}: '{item}'; expected 'layer name:dtype', for example '/head/*:fp32'")
+        if dtype.strip().lower() not in LAYER_DTYPES:
+            raise SpecError(f"{KEY}: '{item}': unknown dtype '{dtype}'; known: {', '.join(LAYER_DTYPES)}")
+        parsed.append(LayerPrecision(pattern.strip(), dtype.strip().lower()))
+    return tuple(parsed)
+
+
+def match(rules: Sequence[LayerPrecision], names: Iterable[str]) -> dict[str, str]:
+    """Layer name -> dtype. The first rule that fits a name wins; a plain '*' serves those that no other rule fits.
+
+    Only '*' and '?' are wildcards: layer names hold brackets. Raises BuildError for a rule that fits no layer.
+    """
+    known = list(dict.fromkeys(names))
+    found: dict[str, str] = {}
+    for rule in sorted(rules, key=lambda rule: rule.pattern == EVERYTHING):  # stable: order kept otherwise
+        fitting = [name for name in known if fits(rule.pattern, name)]
+        if not fitting:
+            close = nearest(rule.pattern.replace("*", ""), known, 3)
+            raise BuildError(
+                f"{KEY}: no layer is named '{rule.pattern}'",
+                hint=f"Nearest: {', '.join(close)}." if close else "gen_trt_engine.verbose=true lists the layers.",
+            )
+        for name in fitting:
+            found.setdefault(name, rule.dtype)
+    return found
+
+
+def fits(pattern: str, name: str) -> bool:
+    """Whether a layer's name is `pattern`, in which '*' stands for any text and '?' for one character."""
+    if pattern == name:
+        return True
+    expression = "".join(".*" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern)
+    return re.fullmatch(expression, name, re.DOTALL) is not None

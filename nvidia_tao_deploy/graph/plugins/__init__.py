@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""TensorRT's plugin operators as standard ONNX, so that models with plugins run where there are no plugins.
+
+Each module of this package handles one plugin (or a family) and is found by itself. It has
+
+    OPS: tuple[str, ...]            names of the operators
+    OPSET: int                      the oldest standard operator set that the replacement needs
+    def rewrite(node, write): ...   adds the replacement to `write` (editing.GraphWriter), under the node's output names
+
+and raises BuildError, with the node's name, for a form that it cannot replace.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter
+from nvidia_tao_deploy.graph.model import (
+    all_nodes,
+    check,
+    first_line,
+    move_plugins_to_own_domain,
+    raise_opset,
+)
+
+logger = logging.getLogger(__name__)
+_STANDARD = ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "com.microsoft", "com.microsoft.nchwc")
+
+
+@cache
+def rewriters() -> dict[str, Any]:
+    """Operator name -> module that replaces it."""
+    modules = [
+        importlib.import_module(f"{__name__}.{entry.name}")
+        for entry in pkgutil.iter_modules(__path__)
+        if not entry.name.startswith("_")
+    ]
+    return {op: module for module in modules for op in module.OPS}
+
+
+def plugin_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Nodes that no ONNX standard and no function of the model defines, those of subgraphs included."""
+    functions = {(function.domain, function.name) for function in model.functions}
+    return [
+        node
+        for node in all_nodes(model.graph)
+        if (node.domain, node.op_type) not in functions
+        and (node.domain not in _STANDARD or (node.domain in ("", "ai.onnx") and not onnx.defs.has(node.op_type)))
+    ]
+
+
+def parse(blob: bytes, source: Path | str) -> onnx.ModelProto:
+    """A model from an ONNX file's content. Raises BuildError when it is none."""
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(blob)
+    except DecodeError:
+        raise BuildError(f"{source}: not an ONNX model, or truncated ({len(blob)} bytes)") from None
+    return model
+
+
+def contains_plugins(blob: bytes) -> bool:
+    """Whether the content of an ONNX file holds plugin nodes; False for what is no model at all."""
+    try:
+        return bool(plugin_nodes(parse(blob, "model")))
+    except BuildError:
+        return False
+
+
+def rewrite(model: onnx.ModelProto, native: Collection[str] = ()) -> tuple[onnx.ModelProto, list[str]]:
+    """Replace plugin nodes by standard operators.
+
+    Args:
+        model: not changed.
+        native: operators that the backend itself runs; they stay.
+
+    Returns:
+        The model (the same object when there was nothing to do) and one line per replaced operator, for the engine's
+        json file.
+
+    Raises:
+        BuildError: a plugin that nobody here knows (lists operator, node and what is known), or in an unknown form.
+    """
+    nodes = [node for node in plugin_nodes(model) if node.op_type not in native]
+    if not nodes:
+        return model, []
+    _refuse_unknown(nodes, native)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    move_plugins_to_own_domain(copy)
+    needed = max(rewriters()[node.op_type].OPSET for node in nodes)
+    names = ", ".join(sorted({node.op_type for node in nodes}))
+    copy = raise_opset(copy, needed, f"replacing {names} by standard operators")
+    _replace(copy, native)
+    _drop_unused_domains(copy)
+    try:
+        check(copy)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise BuildError(f"the model is not valid after replacing {names}: {first_line(error)}") from None
+    counts = {op: sum(node.op_type == op for node in nodes) for op in sorted({node.op_type for node in nodes})}
+    done = [f"{op} x{count} -> {rewriters()[op].REPLACEMENT}" for op, count in counts.items()]
+    for line in done:
+        logger.info("plugin replaced: %s", line)
+    return copy, done
+
+
+def _refuse_unknown(nodes: list[onnx.NodeProto], native: Collection[str]) -> None:
+    unknown = [node for node in nodes if node.op_type not in rewriters()]
+    if not unknown:
+        return
+    listed = "; ".join(f"{node.op_type} (node '{node.name or node.output[0]}')" for node in unknown[:5])
+    more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+    raise BuildError(
+        f"the model has operators that are neither ONNX nor a plugin known here: {listed}{more}. "
+        f"Known plugins: {', '.join(sorted(rewriters())) or 'none'}",
+        hint="Build with TensorRT and a library that provides the plugin, or export the model without it.",
+    )
+
+
+def _replace(model: onnx.ModelProto, native: Collection[str]) -> None:
+    reader = GraphReader(model)
+    nodes = []
+    for index, node in enumerate(model.graph.node):
+        module = rewriters().get(node.op_type)
+        if module is None or node.op_type in native or node.domain in _STANDARD:
+            nodes.append(node)
+            continue
+        write = GraphWriter(reader, node.name or f"{node.op_type}_{index}")
+        module.rewrite(node, write)
+        nodes.extend(write.nodes)
+        model.graph.initializer.extend(write.initialisers)
+    left = [node for node in nodes if any(body.op_type in rewriters() for body in _bodies(node))]
+    if left:
+        raise BuildError(f"plugin inside the body of {left[0].op_type} '{left[0].name}': cannot be replaced there")
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _bodies(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    return [inner for attribute in node.attribute if attribute.HasField("g") for inner in all_nodes(attribute.g)]
+
+
+def _drop_unused_domains(model: onnx.ModelProto) -> None:
+    used = {node.domain for node in all_nodes(model.graph)} | {function.domain for function in model.functions}
+    kept = [entry for entry in model.opset_import if entry.domain in used or entry.domain in ("", "ai.onnx")]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
