@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""Logging, progress bars and tables on stdout: rich on a terminal, plain lines elsewhere."""
+"""Logging, progress bars and tables on stdout: rich on a terminal, plain lines (errors to stderr) elsewhere."""
 
 from __future__ import annotations
 
@@ -45,18 +45,22 @@ def setup() -> None:
     root.propagate = False
     for handler in list(root.handlers):
         root.removeHandler(handler)
-    root.addHandler(_handler())
+    for handler in _handlers():
+        root.addHandler(handler)
     _add_job_log(root)
 
 
-def _handler() -> logging.Handler:
+def _handlers() -> list[logging.Handler]:
     if sys.stdout.isatty():
         from rich.logging import RichHandler
 
-        return RichHandler(console=console(), show_path=False, log_time_format="%H:%M:%S", markup=False)
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s", "%Y-%m-%d %H:%M:%S"))
-    return handler
+        return [RichHandler(console=console(), show_path=False, log_time_format="%H:%M:%S", markup=False)]
+    plain, errors = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
+    plain.addFilter(lambda record: record.levelno < logging.ERROR)
+    errors.setLevel(logging.ERROR)
+    for handler in (plain, errors):
+        handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s", "%Y-%m-%d %H:%M:%S"))
+    return [plain, errors]
 
 
 def _add_job_log(root: logging.Logger) -> None:

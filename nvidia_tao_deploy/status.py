@@ -45,9 +45,8 @@ def line(state: State, message: str, data: Mapping[str, Any], now: datetime | No
     ours.
     """
     now = (now or datetime.now()).astimezone()
-    entry: dict[str, Any] = {
-        key: value for key, value in data.items() if key not in ("kpi", "categorical", "graphical")
-    }
+    last = ("categorical", "graphical", "kpi")
+    entry: dict[str, Any] = {key: value for key, value in data.items() if key not in last}
     entry["date"] = f"{now.month}/{now.day}/{now.year}"
     entry["time"] = f"{now.hour}:{now.minute}:{now.second}"
     entry["timestamp"] = now.isoformat(timespec="seconds")

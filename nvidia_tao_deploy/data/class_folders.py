@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets with one folder per class, and the class list that gives the folders their numbers."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from nvidia_tao_deploy.data.pictures import picture_samples
+from nvidia_tao_deploy.errors import DataError, nearest
+from nvidia_tao_deploy.network import Sample
+
+logger = logging.getLogger(__name__)
+
+
+def read_class_list(path: Path, key: str) -> tuple[str, ...]:
+    """Class names, one per line, numbered from 0 in file order (as training numbers them); blank lines do not count.
+
+    Raises:
+        DataError: missing, not text, empty, or a name stands twice (with the line).
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise DataError(f"{key}: {path}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{key}: {path}: not a text file.") from error
+    names: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        name = line.strip()
+        if not name:
+            continue
+        if name in names:
+            raise DataError(f"{key}: {path}:{number}: class '{name}' stands in line {names[name]} already.")
+        names[name] = number
+    if not names:
+        raise DataError(f"{key}: {path}: no class name in it.")
+    if list(names) != sorted(names):
+        logger.info("%s: classes are numbered in file order, as in training; older TAO Deploy sorted them", path)
+    return tuple(names)
+
+
+def folder_classes(root: Path) -> tuple[str, ...]:
+    """Names of the sub-folders in alphabetical order; files beside them do not count."""
+    if not root.is_dir():
+        return ()
+    return tuple(sorted(item.name for item in root.iterdir() if item.is_dir() and not item.name.startswith(".")))
+
+
+def labelled_pictures(root: Path, classes: tuple[str, ...], key: str) -> list[Sample]:
+    """Pictures below `root`; `target` is the class number of the folder that holds each.
+
+    Raises:
+        DataError: no such folder, no picture, or a folder that is not in the class list.
+    """
+    numbers = {name: index for index, name in enumerate(classes)}
+    samples = picture_samples(root, key=key)
+    unknown = sorted({sample.path.parent.name for sample in samples} - set(numbers))
+    if unknown:
+        close = nearest(unknown[0], classes)
+        raise DataError(
+            f"{key}: {root}: {len(unknown)} folders are not in the class list: {', '.join(unknown[:5])}; "
+            f"the list has {len(classes)} classes: {', '.join(classes[:10])}{' ...' if len(classes) > 10 else ''}",
+            hint=f"Did you mean '{close[0]}'?" if close else "Check dataset.classes_file and the folder names.",
+        )
+    return [replace(sample, target=numbers[sample.path.parent.name]) for sample in samples]

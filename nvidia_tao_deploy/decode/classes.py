@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Class scores -> probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nvidia_tao_deploy.network import Frame
+from nvidia_tao_deploy.predictions import Classes
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """(B,C) -> (B,C) float32; rows that are probabilities already (0..1, sum 1) stay as they are."""
+    import numpy as np
+
+    values = logits.astype(np.float32)
+    already = (values.min(axis=1) >= 0) & (np.abs(values.sum(axis=1) - 1) < 1e-3) & (values.shape[1] > 1)
+    if already.all():
+        return values
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.where(already[:, None], values, powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def binary(logits: np.ndarray) -> np.ndarray:
+    """(B,1) score of the second class -> (B,2) probabilities; sigmoid unless all scores are within 0..1 already."""
+    import numpy as np
+
+    values = logits[:, 0].astype(np.float64)
+    second = values if ((values >= 0) & (values <= 1)).all() else 1 / (1 + np.exp(-np.clip(values, -700, 700)))
+    return np.stack([1 - second, second], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeClasses:
+    """Decoder of single-label classifiers.
+
+    Attributes:
+        output: name of the (B,C) output in the signature.
+    """
+
+    output: str
+
+    def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[Classes]:
+        scores = outputs[self.output]
+        scores = scores.reshape(len(scores), -1)
+        probabilities = binary(scores) if scores.shape[1] == 1 else softmax(scores)
+        return [Classes(row.copy(), chances) for row, chances in zip(scores, probabilities, strict=True)]

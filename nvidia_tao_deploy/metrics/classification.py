@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Top-k accuracy, confusion matrix, precision, recall and F1 of single-label classification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.network import Frame, Report, Table
+from nvidia_tao_deploy.predictions import Classes
+
+WIDEST_MATRIX = 16
+"""Confusion matrices with more classes are not printed."""
+
+
+class TopK:
+    """Counts; memory does not grow with the number of pictures.
+
+    Args:
+        classes: class names in order of their numbers.
+        topk: the values of k; the first is the headline figure.
+    """
+
+    def __init__(self, classes: Sequence[str], topk: Sequence[int]) -> None:
+        import numpy as np
+
+        self.classes = tuple(classes)
+        self.topk = tuple(topk)
+        self.confusion = np.zeros((len(classes), len(classes)), np.int64)  # [truth, prediction]
+        self.hits = np.zeros(len(classes), np.int64)  # how often the truth came at rank 0, 1, 2 ...
+
+    def update(self, frame: Frame, prediction: Classes) -> None:
+        """`frame.sample.target` is the true class number. Ties: the lower class number comes first."""
+        truth, chances = frame.sample.target, prediction.probabilities
+        mine = chances[truth]
+        rank = int((chances > mine).sum() + (chances[:truth] == mine).sum())
+        self.confusion[truth, int(chances.argmax())] += 1
+        self.hits[rank] += 1
+
+    def merge(self, other: TopK) -> None:
+        self.confusion += other.confusion
+        self.hits += other.hits
+
+    def compute(self) -> Report:
+        total = int(self.hits.sum())
+        if total == 0:
+            raise DataError("No picture was scored.")
+        accuracy = {k: float(self.hits[:k].sum() / total) for k in self.topk}
+        kpi = {f"top_{k}_accuracy": value for k, value in accuracy.items()}
+        results = {"top_k_accuracy": accuracy[self.topk[0]], "num_samples": total, **kpi}
+        figures = [*((f"top-{k}", value) for k, value in accuracy.items()), ("pictures", total)]
+        headline = Table("Accuracy", ("figure", "value"), tuple(figures))
+        tables = [self._per_class(), headline]
+        if len(self.classes) <= WIDEST_MATRIX:
+            tables.insert(0, self._matrix())
+        return Report(kpi, results, tuple(tables))
+
+    def _matrix(self) -> Table:
+        rows = [(name, *map(int, row)) for name, row in zip(self.classes, self.confusion, strict=True)]
+        return Table("Confusion matrix (rows: truth, columns: prediction)", ("", *self.classes), tuple(rows))
+
+    def _per_class(self) -> Table:
+        import numpy as np
+
+        right = np.diag(self.confusion).astype(float)
+        predicted, support = self.confusion.sum(axis=0), self.confusion.sum(axis=1)
+        precision = right / np.maximum(predicted, 1)
+        recall = right / np.maximum(support, 1)
+        f1 = 2 * right / np.maximum(predicted + support, 1)
+        columns = (precision, recall, f1)
+        rows = [
+            (name, *(float(column[index]) for column in columns), int(support[index]))
+            for index, name in enumerate(self.classes)
+        ]
+        means = tuple(float(column[support > 0].mean()) for column in columns)
+        rows.append(("mean of classes", *means, int(support.sum())))
+        return Table("Per class", ("class", "precision", "recall", "F1", "pictures"), tuple(rows))

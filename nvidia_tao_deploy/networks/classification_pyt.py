@@ -1,0 +1,178 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""classification_pyt: single-label image classification with PyTorch backbones."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, List  # noqa: UP035  (see spec.common)
+
+from nvidia_tao_deploy.data.class_folders import folder_classes, labelled_pictures, read_class_list
+from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
+from nvidia_tao_deploy.decode.classes import DecodeClasses
+from nvidia_tao_deploy.engine.contract import DYNAMIC
+from nvidia_tao_deploy.errors import DataError, SpecError
+from nvidia_tao_deploy.network import Evaluation, Inference, Network
+from nvidia_tao_deploy.signature import Binding, Signature, Tensor
+from nvidia_tao_deploy.spec.common import Experiment, TaskSection
+from nvidia_tao_deploy.spec.compose import require
+from nvidia_tao_deploy.spec.fields import ignored, option, section
+from nvidia_tao_deploy.spec.migrate import Migration
+from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare
+from nvidia_tao_deploy.transforms.resize import CentreCrop, PillowStretch
+from nvidia_tao_deploy.transforms.statistics import IMAGENET_MEAN, IMAGENET_STD, pixel_statistics
+
+# ruff: noqa: UP006
+logger = logging.getLogger(__name__)
+RESIZES = {"deploy": CentreCrop(margin=32, interpolation="bicubic"), "training": PillowStretch("bilinear")}
+
+
+@dataclass
+class TestDataset:
+    images_dir: str = option("", "pictures for evaluate (one folder per class) and inference")
+
+
+@dataclass
+class Augmentation:
+    mean: List[float] = option(list(IMAGENET_MEAN), "mean per channel, for pixels 0..1")
+    std: List[float] = option(list(IMAGENET_STD), "standard deviation per channel, for pixels 0..1")
+    resize: str = option(
+        "deploy",
+        "deploy: enlarge to cover size + 32, bicubic, cut the middle (as TAO Deploy); training: stretch, bilinear "
+        "(as TAO's training and its own evaluation)",
+        choices=tuple(RESIZES),
+    )
+    exif_orientation: bool = option(False, "turn pictures as their EXIF data says")
+
+
+@dataclass
+class Dataset:
+    root_dir: str = option("", "folder with classes.txt, one class per line in the order of training")
+    classes_file: str = option("", "class list, instead of <root_dir>/classes.txt; without both, folder names in order")
+    batch_size: int = option(8, "pictures per batch, unless the task's own batch_size is set", minimum=1)
+    img_size: int = option(224, "height and width, for a model that leaves them open", minimum=1)
+    test_dataset: TestDataset = section(TestDataset)
+    augmentation: Augmentation = section(Augmentation)
+
+
+@dataclass
+class Head:
+    topk: List[int] = option([1], "accuracies to report; the first is top_k_accuracy in results.json", minimum=1)
+    binary: bool = option(False, "the model has one output column: the score of the second of two classes")
+
+
+@dataclass
+class Model:
+    head: Head = section(Head)
+
+
+@dataclass
+class Task(TaskSection):
+    vis_after_n_batches: Any = ignored("only training reads it")
+
+
+@dataclass
+class Spec(Experiment):
+    dataset: Dataset = section(Dataset)
+    model: Model = section(Model)
+    evaluate: Task = section(Task)
+    inference: Task = section(Task)
+
+
+def signature(spec: Spec) -> Signature:
+    return Signature(
+        inputs=(Tensor("input", ("B", "C", "H", "W"), meaning="RGB, (x/255 - mean) / std"),),
+        outputs=(Tensor("output", ("B", "classes"), meaning="one score per class, logits or probabilities"),),
+    )
+
+
+def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = False) -> PicturePrepare:
+    info = binding.inputs["input"]
+    channels, height, width = (spec.dataset.img_size if size == DYNAMIC else size for size in info.shape[1:])
+    augmentation = spec.dataset.augmentation
+    mean, std = pixel_statistics(augmentation.mean, augmentation.std, channels, "dataset.augmentation")
+    return PicturePrepare(
+        input=info.name,
+        shape=(channels, height, width),
+        normalise=Normalise(mean, std),
+        reader=PictureReader("L" if channels == 1 else "RGB", augmentation.exif_orientation),
+        resize=RESIZES[augmentation.resize],
+        keep_picture=keep_picture,
+    )
+
+
+def class_list(spec: Spec, binding: Binding) -> tuple[str, ...]:
+    """Class names by the documented rule: dataset.classes_file, else <root_dir>/classes.txt, else folder names.
+
+    Returns () when none of them is there. Raises DataError when their number is not the model's.
+    """
+    beside = Path(spec.dataset.root_dir) / "classes.txt"
+    if spec.dataset.classes_file:
+        source = Path(spec.dataset.classes_file)
+        names = read_class_list(source, "dataset.classes_file")
+    elif spec.dataset.root_dir and beside.is_file():
+        source, names = beside, read_class_list(beside, "dataset.root_dir")
+    else:
+        source = Path(spec.dataset.test_dataset.images_dir)
+        names = folder_classes(source)
+    columns = binding.size("output", 1)
+    count = 2 if columns == 1 else columns
+    if names and columns != DYNAMIC and len(names) != count:
+        raise DataError(
+            f"{source}: {len(names)} classes, but the model has {count}: {', '.join(names[:10])}",
+            hint="Give the class list that the model was trained with: dataset.classes_file=FILE.",
+        )
+    return names
+
+
+def batch_size(spec: Spec, subtask: str) -> int:
+    own = int(getattr(spec, subtask).batch_size)
+    return own if own > 0 else spec.dataset.batch_size
+
+
+def evaluation(spec: Spec, binding: Binding) -> Evaluation:
+    from nvidia_tao_deploy.metrics.classification import TopK
+
+    key = "dataset.test_dataset.images_dir"
+    root = Path(require(spec, key))
+    classes = class_list(spec, binding)
+    topk = [k for k in spec.model.head.topk if k <= max(len(classes), 1)]
+    if not topk:
+        raise SpecError(f"model.head.topk: {spec.model.head.topk}: the model has only {len(classes)} classes")
+    samples = labelled_pictures(root, classes, key)
+    return Evaluation(samples, DecodeClasses("output"), TopK(classes, topk))
+
+
+def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
+    from nvidia_tao_deploy.render.class_csv import ClassCsv
+
+    key = "dataset.test_dataset.images_dir"
+    samples = picture_samples(require(spec, key), key=key)
+    classes = class_list(spec, binding)
+    if not classes:
+        columns = binding.size("output", 1)
+        logger.warning("No class list: result.csv names classes by number. Set dataset.classes_file for names.")
+        classes = tuple(map(str, range(2 if columns == 1 else columns)))
+    return Inference(samples, DecodeClasses("output"), [ClassCsv(results_dir / "result.csv", classes)])
+
+
+NETWORKS = {
+    "classification_pyt": Network(
+        name="classification_pyt",
+        summary="image classification (PyTorch backbones)",
+        schema=Spec,
+        signature=signature,
+        prepare=prepare,
+        batch_size=batch_size,
+        evaluation=evaluation,
+        inference=inference,
+        axes=lambda spec: dict.fromkeys(("H", "W"), (spec.dataset.img_size,) * 3),
+        migrations=(
+            Migration("evaluate.topk", "model.head.topk", lambda value: value if isinstance(value, list) else [value]),
+            Migration("dataset.data.test.data_prefix", "dataset.test_dataset.images_dir"),
+            Migration("dataset.data.test.classes", "dataset.classes_file"),
+        ),
+    )
+}
