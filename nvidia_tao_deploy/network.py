@@ -59,8 +59,9 @@ class Frame:
 class Prepare(Protocol):
     """Reads samples and fills rows of the engine's inputs. Called from worker threads: keeps no state."""
 
-    shapes: Mapping[str, tuple[int, ...]] | None
-    """Row shape (no batch axis) by engine input name; None where every sample has its own (then batches hold one)."""
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]] | None:
+        """Row shape (no batch axis) by engine input name; None where every sample has its own (batches of one)."""
 
     def __call__(self, sample: Sample, rows: Mapping[str, np.ndarray]) -> Frame:
         """Write the sample into `rows`, float views into the batch. Raises DataError when the file cannot be used."""

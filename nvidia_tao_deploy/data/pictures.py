@@ -86,7 +86,8 @@ def _walk(root: Path, recursive: bool) -> list[Path]:
 
     if not recursive:
         return [path for path in root.iterdir() if path.is_file()]
-    files, visited = [], set()
+    files: list[Path] = []
+    visited: set[str] = set()
     for folder, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
         if real in visited:  # a link back to a parent folder

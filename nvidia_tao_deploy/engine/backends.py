@@ -15,9 +15,9 @@ from nvidia_tao_deploy.errors import EngineError, SpecError
 logger = logging.getLogger(__name__)
 
 BACKENDS = {
+    "onnxruntime": ("nvidia_tao_deploy.engine.onnxruntime.backend", "OnnxRuntimeBackend"),
     "tensorrt": ("nvidia_tao_deploy.engine.tensorrt.backend", "TensorRTBackend"),
     "tensorrt_rtx": ("nvidia_tao_deploy.engine.tensorrt.backend", "TensorRTRTXBackend"),
-    "onnxruntime": ("nvidia_tao_deploy.engine.onnxruntime.backend", "OnnxRuntimeBackend"),
 }
 VARIABLE = "TAO_DEPLOY_BACKEND"
 HEAD_BYTES = 64

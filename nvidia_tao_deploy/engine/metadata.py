@@ -40,6 +40,7 @@ def write(
         "build_seconds": round(seconds, 3),
         "precision": plan.precision,
         "onnx": {"file": model.source.name, "sha256": model.sha256, "opset": model.opset, "quantised": model.quantised},
+        "engine_bytes": len(built.blob),
         "engine_sha256": hashlib.sha256(built.blob).hexdigest(),
         "profiles": {
             name: {"min": profile.minimum, "opt": profile.optimum, "max": profile.maximum}
@@ -66,14 +67,16 @@ def read(engine: Path) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) else None
 
 
-def mismatches(engine: Path, content: bytes, network: str) -> list[str]:
-    """What the json beside an engine says that does not fit: another network, other content. Empty without a json."""
+def mismatch(engine: Path, network: str) -> str | None:
+    """What the json beside an engine says that does not fit the file or the command; None when all is well.
+
+    The file is told by its size: hashing gigabytes at every start would cost more than it is worth.
+    """
     facts = read(engine)
     if facts is None:
-        return []
-    found = []
-    if facts.get("engine_sha256") not in (None, hashlib.sha256(content).hexdigest()):
-        found.append(f"{path_of(engine).name} describes another file (the engine was replaced since)")
-    elif facts.get("network") not in (None, network):
-        found.append(f"built for the network '{facts['network']}', run as '{network}'")
-    return found
+        return None
+    if facts.get("engine_bytes") not in (None, engine.stat().st_size):
+        return f"{path_of(engine)} describes another file: the engine was replaced since it was written"
+    if facts.get("network") not in (None, network):
+        return f"{engine} was built for '{facts['network']}' and is run as '{network}'"
+    return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List  # noqa: UP035  (see spec.common)
+from typing import TYPE_CHECKING, Any, List  # noqa: UP035  (see spec.common)
 
 from nvidia_tao_deploy.data.class_folders import folder_classes, labelled_pictures, read_class_list
 from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
@@ -24,9 +24,12 @@ from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare
 from nvidia_tao_deploy.transforms.resize import CentreCrop, PillowStretch
 from nvidia_tao_deploy.transforms.statistics import IMAGENET_MEAN, IMAGENET_STD, pixel_statistics
 
+if TYPE_CHECKING:
+    from nvidia_tao_deploy.transforms.resize import Resize
+
 # ruff: noqa: UP006
 logger = logging.getLogger(__name__)
-RESIZES = {"deploy": CentreCrop(margin=32, interpolation="bicubic"), "training": PillowStretch("bilinear")}
+RESIZES: dict[str, Resize] = {"deploy": CentreCrop(margin=32, interpolation="bicubic"), "training": PillowStretch("bilinear")}
 
 
 @dataclass

@@ -119,11 +119,22 @@ def _merge(schema: type, file: yaml_file.SpecFile) -> DictConfig:
     from omegaconf.errors import OmegaConfBaseException
 
     base = OmegaConf.structured(schema)
-    OmegaConf.set_struct(base, False)  # training keys may be added and referred to by ${...}
+    _open(base)
     try:
         return OmegaConf.merge(base, OmegaConf.create(file.tree))  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         raise SpecError(_type_message(schema, error, file)) from error
+
+
+def _open(node: DictConfig) -> None:
+    """Let training keys be added to every section, so that ${...} can refer to them."""
+    from omegaconf import DictConfig, OmegaConf
+
+    OmegaConf.set_struct(node, False)
+    for name in node:
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
+            _open(child)
 
 
 def _type_message(schema: type, error: Any, file: yaml_file.SpecFile) -> str:

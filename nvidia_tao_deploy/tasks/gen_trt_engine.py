@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.engine import metadata
 from nvidia_tao_deploy.engine.backends import choose
-from nvidia_tao_deploy.engine.contract import BuildPlan, Built, LayerPrecision
+from nvidia_tao_deploy.engine.contract import BuildPlan, Built, LayerPrecision, Profile
 from nvidia_tao_deploy.errors import BuildError, SpecError
 from nvidia_tao_deploy.files import reason, write_atomic
 from nvidia_tao_deploy.network import Table
@@ -50,7 +50,7 @@ def run(context: Context) -> None:
     seconds = time.monotonic() - start
     write_atomic(target, built.blob)
     facts = metadata.write(target, context.network.name, backend.name, model, plan, built, seconds)
-    logs.show_table(_summary(target, facts, built))
+    logs.show_table(_summary(target, facts, built, plan))
 
 
 def make_plan(context: Context, model: Model, layers: tuple[LayerPrecision, ...]) -> BuildPlan:
@@ -84,7 +84,9 @@ def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int,
     bound = signature.bind(model.inputs, model.outputs, model.source, BuildError)
     return {
         bound.inputs[tensor.name].name: {
-            axis: bounds[symbol] for axis, symbol in enumerate(tensor.shape) if symbol in bounds
+            axis: bounds[symbol]
+            for axis, symbol in enumerate(tensor.shape)
+            if isinstance(symbol, str) and symbol in bounds
         }
         for tensor in signature.inputs
     }
@@ -122,13 +124,17 @@ def _check_target(source: Path, target: Path) -> None:
         raise BuildError(f"gen_trt_engine.trt_engine: {target.parent}: no permission to write there.")
 
 
-def _summary(target: Path, facts: dict[str, Any], built: Built) -> Table:
+def _bounds(profile: Profile) -> str:
+    return " | ".join("x".join(map(str, sizes)) for sizes in (profile.minimum, profile.optimum, profile.maximum))
+
+
+def _summary(target: Path, facts: dict[str, Any], built: Built, plan: BuildPlan) -> Table:
     rows = [
         ("engine", str(target)),
         ("size", f"{len(built.blob) / 1e6:.2f} MB"),
         ("backend", facts["backend"]),
         ("precision", facts["precision"]),
         ("build time", f"{facts['build_seconds']:.1f} s"),
-        *((name, f"{low} | {best} | {high}") for name, low, best, high in facts["profile_text"]),
+        *((f"profile of {name} (min | opt | max)", _bounds(profile)) for name, profile in plan.profiles.items()),
     ]
     return Table("gen_trt_engine", ("what", "value"), tuple(rows))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy import logs
+from nvidia_tao_deploy.engine import metadata
 from nvidia_tao_deploy.engine.backends import load_engine
 from nvidia_tao_deploy.errors import DataError, EngineError, SpecError
 from nvidia_tao_deploy.network import Decode, Frame, Sample
@@ -48,6 +49,9 @@ def opened_engine(context: Context) -> Iterator[Opened]:
     key = f"{context.subtask}.trt_engine"
     path = Path(require(context.spec, key))
     with load_engine(path, _device(context), key) as engine:
+        doubt = metadata.mismatch(path, context.network.name)
+        if doubt:
+            logger.warning("%s", doubt)
         signature = context.network.signature(context.spec)
         binding = signature.bind(engine.inputs, engine.outputs, path, EngineError)
         wanted = context.network.batch_size(context.spec, context.subtask)
