@@ -59,10 +59,10 @@ def launch(options: argparse.Namespace) -> int:
         terminal=choose_terminal(settings.tty),
         command=options.command,
     )
-    if options.dry_run:
-        print(shlex.join(arguments))
-        return 0
-    _become(arguments)
+    if not options.dry_run:
+        _become(arguments)
+    print(shlex.join(arguments))
+    return 0
 
 
 def collect_settings(options: argparse.Namespace, cwd: Path) -> Settings:
