@@ -17,7 +17,7 @@ def run(context: Context) -> None:
     with opened_engine(context) as opened:
         job = context.network.evaluation(context.spec, opened.binding)
         with pipeline(context, opened, job.decode) as running:
-            for frame, prediction in results(running, job.samples, "evaluate"):
+            for frame, prediction in results(context, running, job.samples):
                 job.metric.update(frame, prediction)
     if len(running.failures) == len(job.samples):
         report_failures(context, running.failures, len(job.samples))

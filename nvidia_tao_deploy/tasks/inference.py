@@ -26,7 +26,7 @@ def run(context: Context) -> None:
         keep = any(writer.keeps_picture for writer in job.writers)
         with pipeline(context, opened, job.decode, keep) as running:
             ordered = _Ordered(running, job.writers)
-            for frame, prediction in results(running, job.samples, "inference"):
+            for frame, prediction in results(context, running, job.samples):
                 ordered.add(frame, prediction)
             ordered.drain()
     for writer in job.writers:

@@ -19,6 +19,7 @@ from nvidia_tao_deploy.errors import DataError, EngineError, SpecError
 from nvidia_tao_deploy.network import Decode, Frame, Sample
 from nvidia_tao_deploy.pipeline.run import Failure, Pipeline, fitting_batch_size
 from nvidia_tao_deploy.spec.compose import require
+from nvidia_tao_deploy.status import State
 from nvidia_tao_deploy.tasks.context import Context
 
 if TYPE_CHECKING:
@@ -80,22 +81,25 @@ def pipeline(context: Context, opened: Opened, decode: Decode, keep_picture: boo
         yield running
 
 
-def results(running: Pipeline, samples: Sequence[Sample], title: str) -> Iterator[tuple[Frame, Any]]:
-    """(frame, prediction) of every readable sample, in order, with a progress bar and the rate at the end.
+def results(context: Context, running: Pipeline, samples: Sequence[Sample]) -> Iterator[tuple[Frame, Any]]:
+    """(frame, prediction) of every readable sample, in order, with a progress bar; the rate goes to log and status.
 
     Raises:
         DataError: there is nothing to run on.
     """
     if not samples:
-        raise DataError(f"{title}: the data set is empty.")
+        raise DataError(f"{context.subtask}: the data set is empty.")
     start, failed = time.monotonic(), 0
-    with logs.progress(title, len(samples)) as bar:
+    with logs.progress(context.subtask, len(samples)) as bar:
         for batch in running.run(samples):
             yield from batch
             bar.advance(len(batch) + len(running.failures) - failed)
             failed = len(running.failures)
-    seconds = time.monotonic() - start
-    logger.info("%s: %d in %.1f s, %.1f/s", title, len(samples), seconds, len(samples) / max(seconds, 1e-9))
+    seconds = max(time.monotonic() - start, 1e-9)
+    rate = len(samples) / seconds
+    text = f"{len(samples)} samples in {seconds:.1f} s, {rate:.1f}/s"
+    logger.info("%s: %s", context.subtask, text)
+    context.status.write(State.RUNNING, text, samples=len(samples), seconds=round(seconds, 3), rate=round(rate, 2))
 
 
 def report_failures(context: Context, failures: Sequence[Failure], total: int) -> None:
@@ -106,8 +110,6 @@ def report_failures(context: Context, failures: Sequence[Failure], total: int) -
     """
     if not failures:
         return
-    from nvidia_tao_deploy.status import State
-
     for failure in failures[:SHOWN_FAILURES]:
         logger.error("%s", failure.message)
     if len(failures) > SHOWN_FAILURES:
