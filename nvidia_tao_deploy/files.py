@@ -15,8 +15,10 @@ from typing import Any
 from nvidia_tao_deploy.errors import TaoDeployError
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
+def write_atomic(path: Path, content: bytes | str, durable: bool = True) -> None:
     """Write beside `path`, flush to disk, then rename onto it. The folder is made.
+
+    With `durable` false the flush is left to the operating system: right for one of thousands of small results.
 
     On any failure, a full disk or a signal included, the old file stays as it was and nothing else is left.
 
@@ -32,7 +34,8 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         Path(temporary).replace(path)
         temporary = None
     except OSError as error:

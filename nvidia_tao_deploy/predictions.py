@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,12 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def at_least(self, threshold: float) -> Iterator[tuple[tuple[float, float, float, float], float, int]]:
+        """(x1 y1 x2 y2, score, label) of those that reach the threshold, as Python numbers."""
+        kept = self.scores >= threshold
+        corners = map(tuple, self.boxes[kept].tolist())
+        return zip(corners, self.scores[kept].tolist(), self.labels[kept].tolist(), strict=True)
 
 
 @dataclass(frozen=True, slots=True)

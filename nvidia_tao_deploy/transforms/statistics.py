@@ -16,7 +16,7 @@ GREY_MEAN, GREY_STD = (0.449,), (0.224,)
 
 
 def pixel_statistics(
-    mean: Sequence[float], std: Sequence[float], channels: int, key: str
+    mean: Sequence[float], std: Sequence[float], channels: int, key: str, prefix: str = ""
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """(mean, std) for pixels scaled to 0..1, one value per channel.
 
@@ -31,9 +31,9 @@ def pixel_statistics(
         return GREY_MEAN, GREY_STD
     for name, values in (("mean", means), ("std", stds)):
         if len(values) != channels:
-            raise SpecError(f"{key}.{name}: {list(values)}: expected {channels} values, one per channel of the model")
+            raise SpecError(f"{key}.{prefix}{name}: {list(values)}: expected {channels} values, one per channel of the model")
     if any(value <= 0 for value in stds):
-        raise SpecError(f"{key}.std: {list(stds)}: expected values above 0")
+        raise SpecError(f"{key}.{prefix}std: {list(stds)}: expected values above 0")
     if any(value > 1 for value in means + stds):
         logger.info("%s: mean %s and std %s are taken for pixels 0..255", key, list(means), list(stds))
         return tuple(value / 255 for value in means), tuple(value / 255 if value > 1 else value for value in stds)

@@ -1,0 +1,332 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""COCO annotation files for detection: reading, checking, and the samples to evaluate on.
+
+What would make a figure wrong is an error (DataError): no boxes, a box without numbers, two pictures with one id, a picture
+file that is not there. What leaves it right is one warning line with a count: annotations of pictures or classes that the
+file does not list, repeated ids, boxes without area or beyond the picture (scored as pycocotools scores them).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.network import Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+
+logger = logging.getLogger(__name__)
+
+OFFICIAL_CATEGORY_IDS = tuple(sorted(set(range(1, 91)) - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}))
+"""The 80 category ids of the COCO 2017 detection task, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class CocoAnnotations:
+    """An annotation file as arrays; pictures in the order of the file, categories by id.
+
+    Attributes:
+        source: the file.
+        image_ids: (P,) int64.
+        file_names: P names as in the file.
+        sizes: (P,2) int32, height and width as the file says; 0 where it does not.
+        category_ids: (C,) int64, rising.
+        category_names: C names.
+        box_image: (N,) int32, index of the picture.
+        box_category: (N,) int32, index of the category.
+        xywh: (N,4) float64, left, top, width, height in pixels.
+        area: (N,) float64, square pixels; width * height where the file does not say.
+        crowd: (N,) bool.
+    """
+
+    source: Path
+    image_ids: np.ndarray
+    file_names: tuple[str, ...]
+    sizes: np.ndarray
+    category_ids: np.ndarray
+    category_names: tuple[str, ...]
+    box_image: np.ndarray
+    box_category: np.ndarray
+    xywh: np.ndarray
+    area: np.ndarray
+    crowd: np.ndarray
+
+    def samples(self, image_dirs: Sequence[str], key: str = "image_dir") -> list[Sample]:
+        """One sample per picture; `target` is the picture's index here.
+
+        A file name is looked up below each of `image_dirs`, then as it stands (absolute, or from the current folder).
+
+        Args:
+            key: spec key of `image_dirs`, for messages.
+
+        Raises:
+            DataError: folders or picture files are missing (says how many, names the first).
+        """
+        for folder in image_dirs:
+            if not Path(folder).is_dir():
+                raise DataError(f"{folder} ({key}): no such folder.")
+        samples, missing = [], []
+        for index, name in enumerate(self.file_names):
+            path = _find(name, image_dirs)
+            if path is None:
+                missing.append(name)
+            else:
+                samples.append(Sample(name=f"{name}#{self.image_ids[index]}", path=Path(path), target=index))
+        if missing:
+            raise DataError(
+                f"{self.source}: {len(missing)} of {len(self.file_names)} pictures do not exist, the first is "
+                f"'{missing[0]}' (looked in {', '.join(map(str, image_dirs)) or 'the current folder'}).",
+                hint=f"Set {key} to the folder that the file names in the annotation file are relative to.",
+            )
+        return _plain_names(samples)
+
+
+def _find(name: str, folders: Sequence[str]) -> str | None:
+    for path in (*(os.path.join(folder, name) for folder in folders), name):  # noqa: PTH118  (thousands of names)
+        if os.path.isfile(path):  # noqa: PTH113
+            return path
+    return None
+
+
+def _plain_names(samples: list[Sample]) -> list[Sample]:
+    """Drop '#id' from names, except where two entries share a file."""
+    plain = [sample.name.rpartition("#")[0] for sample in samples]
+    count = Counter(plain)
+    return [
+        sample if count[name] > 1 else Sample(name, sample.path, sample.target)
+        for name, sample in zip(plain, samples, strict=True)
+    ]
+
+
+def read_coco(path: str | Path) -> CocoAnnotations:
+    """Read and check a COCO annotation file.
+
+    Raises:
+        DataError: see the module's text; the message names the file, the entry and what is expected.
+    """
+    source = Path(path)
+    content = _load(source)
+    remarks = _Remarks(source)
+    image_ids, file_names, sizes = _read_images(source, content["images"], remarks)
+    category_ids, category_names = _read_categories(source, content["categories"], remarks)
+    boxes = _read_boxes(source, content["annotations"], image_ids, category_ids, remarks)
+    _remark_on_shapes(boxes, sizes, remarks)
+    remarks.report()
+    return _as_arrays(source, image_ids, file_names, sizes, category_ids, category_names, boxes)
+
+
+class _Remarks:
+    """Counts oddities of a file; one warning line for each kind."""
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._found: dict[str, tuple[int, str]] = {}
+
+    def add(self, kind: str, example: object, count: int = 1) -> None:
+        before, first = self._found.get(kind, (0, str(example)))
+        self._found[kind] = (before + count, first)
+
+    def report(self) -> None:
+        for kind, (count, first) in self._found.items():
+            logger.warning("%s: %d %s (first: %s)", self._source, count, kind, first)
+
+
+@dataclass(slots=True)
+class _BoxColumns:
+    ids: list[Any]
+    images: list[int]
+    categories: list[int]
+    xywh: list[list[float]]
+    areas: list[float]
+    crowds: list[bool]
+
+
+def _load(source: Path) -> dict[str, list[Any]]:
+    try:
+        with source.open("rb") as file:
+            content = json.load(file)
+    except FileNotFoundError as error:
+        raise DataError(f"{source}: no such annotation file.") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{source}: a folder; expected a COCO annotation file (.json).") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{source}: not a JSON file: {error}.") from error
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read: {error.strerror}.") from error
+    wanted = ("images", "annotations", "categories")
+    missing = [key for key in wanted if not isinstance(content, dict) or not isinstance(content.get(key), list)]
+    if missing:
+        found = ", ".join(content) if isinstance(content, dict) else f"a {type(content).__name__}"
+        raise DataError(
+            f"{source}: not a COCO annotation file: expected the lists images, annotations and categories; "
+            f"missing: {', '.join(missing)}; found: {found or 'nothing'}."
+        )
+    for key in wanted:
+        if not content[key]:
+            raise DataError(f"{source}: '{key}' is empty: there is nothing to evaluate against.")
+    return content
+
+
+def _field(entry: Any, key: str, convert: Callable[[Any], Any], where: Callable[[], str]) -> Any:
+    """`entry[key]` converted, or a DataError that says what is there."""
+    try:
+        return convert(entry[key])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        found = repr(entry.get(key, "nothing")) if isinstance(entry, dict) else repr(entry)
+        raise DataError(f"{where()}: '{key}' is missing or of the wrong form: found {found[:80]}.") from error
+
+
+def _identifier(value: Any) -> int:
+    if isinstance(value, bool) or int(value) != float(value):
+        raise ValueError(value)
+    return int(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(value)
+    return value
+
+
+def _four_numbers(value: Any) -> list[float]:
+    x, y, width, height = value
+    if not math.isfinite(x + y + width + height):  # one sum: NaN and infinity survive it
+        raise ValueError(value)
+    return [x, y, width, height]
+
+
+def _read_images(
+    source: Path, entries: list[Any], remarks: _Remarks
+) -> tuple[dict[int, int], list[str], list[tuple[int, int]]]:
+    """(id -> index, file names, (height, width))."""
+    index: dict[int, int] = {}
+    names: list[str] = []
+    sizes: list[tuple[int, int]] = []
+    for number, entry in enumerate(entries):
+        where = lambda number=number: f"{source}: images[{number}]"  # noqa: E731
+        identifier = _field(entry, "id", _identifier, where)
+        name = _field(entry, "file_name", _text, where)
+        if identifier in index:
+            if names[index[identifier]] != name:
+                raise DataError(
+                    f"{source}: two pictures have the id {identifier}: '{names[index[identifier]]}' and '{name}'; "
+                    "it is not known which of them the annotations describe."
+                )
+            remarks.add("pictures listed twice, used once", name)
+            continue
+        index[identifier] = len(names)
+        names.append(name)
+        height, width = entry.get("height") or 0, entry.get("width") or 0
+        known = isinstance(height, (int, float)) and isinstance(width, (int, float))
+        sizes.append((int(height), int(width)) if known else (0, 0))
+    return index, names, sizes
+
+
+def _read_categories(source: Path, entries: list[Any], remarks: _Remarks) -> tuple[dict[int, int], list[str]]:
+    """(id -> index in order of ids, names)."""
+    names: dict[int, str] = {}
+    for number, entry in enumerate(entries):
+        where = lambda number=number: f"{source}: categories[{number}]"  # noqa: E731
+        identifier = _field(entry, "id", _identifier, where)
+        name = str(entry.get("name") or f"class_{identifier}")
+        if names.setdefault(identifier, name) != name:
+            raise DataError(f"{source}: two categories have the id {identifier}: '{names[identifier]}' and '{name}'.")
+        if number >= len(names):
+            remarks.add("categories listed twice", name)
+    ordered = sorted(names)
+    return {identifier: index for index, identifier in enumerate(ordered)}, [names[key] for key in ordered]
+
+
+def _read_boxes(
+    source: Path, entries: list[Any], images: dict[int, int], categories: dict[int, int], remarks: _Remarks
+) -> _BoxColumns:
+    columns = _BoxColumns([], [], [], [], [], [])
+    seen: set[Any] = set()
+    for number, entry in enumerate(entries):
+        where = lambda number=number: f"{source}: annotations[{number}]"  # noqa: E731
+        image = images.get(_field(entry, "image_id", _identifier, where))
+        category = categories.get(_field(entry, "category_id", _identifier, where))
+        identifier = entry.get("id", number)
+        if image is None:
+            remarks.add(
+                "annotations of pictures that the file does not list, left out", f"image_id {entry['image_id']}"
+            )
+            continue
+        if category is None:
+            remarks.add(
+                "annotations of categories that the file does not list, left out", f"category_id {entry['category_id']}"
+            )
+            continue
+        if identifier in seen:
+            remarks.add("annotations with an id that another one has; all are used", f"id {identifier}")
+        seen.add(identifier)
+        box = _field(entry, "bbox", _four_numbers, where)
+        area = entry.get("area")
+        columns.ids.append(identifier)
+        columns.images.append(image)
+        columns.categories.append(category)
+        columns.xywh.append(box)
+        columns.areas.append(float(area) if isinstance(area, (int, float)) else box[2] * box[3])
+        columns.crowds.append(bool(entry.get("iscrowd", 0)))
+    if not columns.ids:
+        raise DataError(f"{source}: none of its {len(entries)} annotations belongs to a listed picture and category.")
+    return columns
+
+
+def _remark_on_shapes(boxes: _BoxColumns, sizes: list[tuple[int, int]], remarks: _Remarks) -> None:
+    import numpy as np
+
+    xywh = np.asarray(boxes.xywh, np.float64)
+    empty = np.flatnonzero((xywh[:, 2] <= 0) | (xywh[:, 3] <= 0))
+    if len(empty):
+        remarks.add(
+            "boxes without area; no detection can match them, they count as missed",
+            f"annotation id {boxes.ids[empty[0]]}",
+            len(empty),
+        )
+    bounds = np.asarray(sizes, np.float64)[boxes.images][:, ::-1]
+    tolerance = 1.0  # annotation tools round outwards
+    beyond = (xywh[:, :2] < -tolerance) | (xywh[:, :2] + xywh[:, 2:] > bounds + tolerance)
+    outside = np.flatnonzero(beyond.any(axis=1) & bounds.all(axis=1))
+    if len(outside):
+        remarks.add(
+            "boxes that reach beyond their picture; used as they stand",
+            f"annotation id {boxes.ids[outside[0]]}",
+            len(outside),
+        )
+
+
+def _as_arrays(
+    source: Path,
+    image_ids: dict[int, int],
+    file_names: list[str],
+    sizes: list[tuple[int, int]],
+    category_ids: dict[int, int],
+    category_names: list[str],
+    boxes: _BoxColumns,
+) -> CocoAnnotations:
+    import numpy as np
+
+    return CocoAnnotations(
+        source=source,
+        image_ids=np.fromiter(image_ids, np.int64, len(image_ids)),
+        file_names=tuple(file_names),
+        sizes=np.asarray(sizes, np.int32).reshape(-1, 2),
+        category_ids=np.fromiter(category_ids, np.int64, len(category_ids)),
+        category_names=tuple(category_names),
+        box_image=np.asarray(boxes.images, np.int32),
+        box_category=np.asarray(boxes.categories, np.int32),
+        xywh=np.asarray(boxes.xywh, np.float64).reshape(-1, 4),
+        area=np.asarray(boxes.areas, np.float64),
+        crowd=np.asarray(boxes.crowds, bool),
+    )

@@ -1,0 +1,338 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""deformable_detr, dino, rtdetr: object detection with a set of queries, one score per query and class."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Optional  # noqa: UP035  (see spec.common)
+
+from nvidia_tao_deploy.data.classmap import ClassNames, class_names
+from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
+from nvidia_tao_deploy.engine.contract import DYNAMIC
+from nvidia_tao_deploy.errors import EngineError
+from nvidia_tao_deploy.network import Evaluation, Inference, Network
+from nvidia_tao_deploy.signature import Binding, Signature, Tensor
+from nvidia_tao_deploy.spec.common import Experiment, GenTrtEngineSection, TaskSection, TensorRTSection
+from nvidia_tao_deploy.spec.compose import require
+from nvidia_tao_deploy.spec.fields import ignored, option, section
+from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare
+from nvidia_tao_deploy.transforms.statistics import IMAGENET_MEAN, IMAGENET_STD, pixel_statistics
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nvidia_tao_deploy.data.coco import CocoAnnotations
+
+# ruff: noqa: UP006, UP045
+logger = logging.getLogger(__name__)
+
+LARGE_BACKBONES = ("vit_large_dinov2", "vit_large_nvdinov2")
+LARGE_BACKBONE_WORKSPACE = 20480
+"""MB; TensorRT finds no kernels for these backbones with less."""
+
+
+@dataclass
+class TestDataSources:
+    image_dir: List[str] = option([], "folders that the file names in json_file are relative to")
+    json_file: Optional[str] = option(None, "COCO annotations to evaluate on")
+
+
+@dataclass
+class InferDataSources:
+    image_dir: List[str] = option([], "folders with pictures (searched recursively), or pictures")
+    classmap: Optional[str] = option(None, "class list, one name per line; null: classes are named class_<label>")
+
+
+@dataclass
+class Augmentation:
+    exif_orientation: bool = option(False, "turn pictures as their EXIF data says")
+
+
+@dataclass
+class NormalisedAugmentation(Augmentation):
+    input_mean: List[float] = option(list(IMAGENET_MEAN), "mean per channel (RGB), for pixels 0..1")
+    input_std: List[float] = option(list(IMAGENET_STD), "standard deviation per channel (RGB), for pixels 0..1")
+
+
+@dataclass
+class PlainAugmentation(Augmentation):
+    input_mean: Any = ignored("this network takes pixels 0..1 as they are")
+    input_std: Any = ignored("this network takes pixels 0..1 as they are")
+    preserve_aspect_ratio: bool = option(False, "true is not supported: pictures are stretched")
+
+
+@dataclass
+class Dataset:
+    batch_size: int = option(4, "pictures per batch, unless the task's own batch_size is set", minimum=-1)
+    test_data_sources: TestDataSources = section(TestDataSources)
+    infer_data_sources: InferDataSources = section(InferDataSources)
+    eval_class_ids: Optional[List[int]] = option(None, "the only COCO category ids that evaluate counts; null: all")
+    augmentation: NormalisedAugmentation = section(NormalisedAugmentation)
+
+
+@dataclass
+class DinoDataset(Dataset):
+    contiguous_labels: bool = option(
+        False, "the model's labels are the categories of json_file numbered by rising id, not the ids themselves"
+    )
+
+
+@dataclass
+class RtdetrDataset(Dataset):
+    remap_mscoco_category: bool = option(False, "label 0..79 stands for the 80 COCO category ids 1..90 (evaluate)")
+    augmentation: PlainAugmentation = section(PlainAugmentation)  # type: ignore[assignment]
+
+
+@dataclass
+class Model:
+    num_select: int = option(300, "detections kept per picture, best first", minimum=1)
+
+
+@dataclass
+class ModelWithBackbone(Model):
+    backbone: Optional[str] = option(
+        "resnet_50", f"{' and '.join(LARGE_BACKBONES)} raise workspace_size to {LARGE_BACKBONE_WORKSPACE} MB"
+    )
+
+
+@dataclass
+class Evaluate(TaskSection):
+    input_width: Any = ignored("the engine decides")
+    input_height: Any = ignored("the engine decides")
+    conf_threshold: Any = ignored("average precision counts detections of every score")
+
+
+@dataclass
+class Infer(TaskSection):
+    conf_threshold: float = option(0.5, "lowest score that is drawn and written", minimum=0, maximum=1)
+    color_map: Optional[Dict[str, str]] = option(None, "colours by class name, e.g. {person: green}; null: by a rule")
+    outline_width: int = option(3, "width of the boxes drawn, in pixels", minimum=1)
+    input_width: Any = ignored("the engine decides")
+    input_height: Any = ignored("the engine decides")
+    is_internal: Any = ignored()
+
+
+@dataclass
+class Spec(Experiment):
+    dataset: Dataset = section(Dataset)
+    model: Model = section(Model)
+    evaluate: Evaluate = section(Evaluate)
+    inference: Infer = section(Infer)
+
+
+@dataclass
+class DinoSpec(Spec):
+    dataset: DinoDataset = section(DinoDataset)
+    model: ModelWithBackbone = section(ModelWithBackbone)
+
+
+@dataclass
+class RtdetrGenTrtEngine(GenTrtEngineSection):
+    tensorrt: TensorRTSection = section(TensorRTSection, max_batch_size=4)
+
+
+@dataclass
+class RtdetrSpec(Spec):
+    gen_trt_engine: RtdetrGenTrtEngine = section(RtdetrGenTrtEngine)
+    dataset: RtdetrDataset = section(RtdetrDataset)
+    model: ModelWithBackbone = section(ModelWithBackbone)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What differs between the networks, beside their schemas.
+
+    Attributes:
+        first_label: label that the first line of the class list names.
+        statistics: spec -> (mean, std) of pixels 0..1.
+        category_ids: (spec, annotations, number of labels) -> COCO category id of each label, -1 for none.
+    """
+
+    first_label: int
+    statistics: Callable[[Any], tuple[tuple[float, ...], tuple[float, ...]]]
+    category_ids: Callable[[Any, CocoAnnotations, int], np.ndarray]
+
+    def prepare(self, spec: Any, binding: Binding, subtask: str, keep_picture: bool = False) -> PicturePrepare:
+        info = binding.inputs["inputs"]
+        channels, height, width = info.shape[1:]
+        if DYNAMIC in (height, width):
+            raise EngineError(
+                f"The model leaves its picture size open: {info}.",
+                hint="Export it with a fixed height and width: the size is part of how it was trained.",
+            )
+        if getattr(spec.dataset.augmentation, "preserve_aspect_ratio", False):
+            logger.warning("dataset.augmentation.preserve_aspect_ratio: not supported; pictures are stretched")
+        return PicturePrepare(
+            input=info.name,
+            shape=(channels, height, width),
+            normalise=Normalise(*self.statistics(spec)),
+            reader=PictureReader("RGB", spec.dataset.augmentation.exif_orientation),
+            keep_picture=keep_picture,
+        )
+
+    def evaluation(self, spec: Any, binding: Binding) -> Evaluation:
+        from nvidia_tao_deploy.data.coco import read_coco
+        from nvidia_tao_deploy.decode.detr import DetrDecode
+        from nvidia_tao_deploy.metrics.coco import CocoMetric
+
+        sources = spec.dataset.test_data_sources
+        annotations = read_coco(require(spec, "dataset.test_data_sources.json_file"))
+        samples = annotations.samples(sources.image_dir, "dataset.test_data_sources.image_dir")
+        labels = _label_count(spec, binding)
+        category_ids = self.category_ids(spec, annotations, labels)
+        metric = CocoMetric(annotations, category_ids, spec.dataset.eval_class_ids)
+        return Evaluation(samples, DetrDecode(spec.model.num_select), metric)
+
+    def inference(self, spec: Any, binding: Binding, results_dir: Path) -> Inference:
+        from nvidia_tao_deploy.decode.detr import DetrDecode
+        from nvidia_tao_deploy.render.boxes import AnnotatedPictures
+        from nvidia_tao_deploy.render.colours import ClassColours
+        from nvidia_tao_deploy.render.kitti import KittiLabels
+        from nvidia_tao_deploy.render.names import ResultNames
+
+        key = "dataset.infer_data_sources.image_dir"
+        samples = picture_samples(require(spec, key), key=key)
+        classes = self.class_names(spec, binding)
+        task = spec.inference
+        colours = ClassColours(task.color_map, tuple(classes), "inference.color_map")
+        names = ResultNames(samples)
+        writers = (
+            AnnotatedPictures(results_dir, names, classes, colours, task.conf_threshold, task.outline_width),
+            KittiLabels(results_dir, names, classes, task.conf_threshold),
+        )
+        return Inference(samples, DetrDecode(spec.model.num_select), writers)
+
+    def class_names(self, spec: Any, binding: Binding) -> ClassNames:
+        classmap = spec.dataset.infer_data_sources.classmap
+        if not classmap:
+            logger.warning("No class list: classes are named class_<label>. Set dataset.infer_data_sources.classmap.")
+            return ClassNames()
+        return class_names(classmap, self.first_label, binding.size("pred_logits", 2))
+
+
+def signature(spec: Any) -> Signature:
+    return Signature(
+        inputs=(Tensor("inputs", ("B", 3, "H", "W"), meaning="RGB, channels first"),),
+        outputs=(
+            Tensor("pred_logits", ("B", "queries", "classes"), meaning="score per query and class, before the sigmoid"),
+            Tensor("pred_boxes", ("B", "queries", 4), meaning="centre x, centre y, width, height, 0..1 of the picture"),
+        ),
+    )
+
+
+def batch_size(spec: Any, subtask: str) -> int:
+    own = int(getattr(spec, subtask).batch_size)
+    return own if own > 0 else int(spec.dataset.batch_size)
+
+
+def imagenet_statistics(spec: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    augmentation = spec.dataset.augmentation
+    return pixel_statistics(augmentation.input_mean, augmentation.input_std, 3, "dataset.augmentation", prefix="input_")
+
+
+def unit_statistics(spec: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+
+def _label_count(spec: Any, binding: Binding) -> int:
+    """The model's number of labels; where it leaves it open, enough for any label it could return."""
+    count = binding.size("pred_logits", 2)
+    return count if count != DYNAMIC else 1 << 16
+
+
+def labels_are_ids(spec: Any, annotations: CocoAnnotations, labels: int) -> np.ndarray:
+    import numpy as np
+
+    return np.arange(labels)
+
+
+def dino_category_ids(spec: Any, annotations: CocoAnnotations, labels: int) -> np.ndarray:
+    """With contiguous_labels, labels 1, 2, ... are the categories by rising id; label 0 is the background, unless the
+    model has exactly as many labels as there are categories, which leaves no room for it."""
+    import numpy as np
+
+    if not spec.dataset.contiguous_labels:
+        return labels_are_ids(spec, annotations, labels)
+    ids = annotations.category_ids
+    first = 0 if labels == len(ids) else 1
+    logger.info("dataset.contiguous_labels: labels %d to %d are the categories by id", first, first + len(ids) - 1)
+    table = np.full(labels, -1)
+    count = min(len(ids), labels - first)
+    table[first : first + count] = ids[:count]
+    return table
+
+
+def rtdetr_category_ids(spec: Any, annotations: CocoAnnotations, labels: int) -> np.ndarray:
+    """With remap_mscoco_category, label k is the k-th of the 80 official COCO ids; else labels are ids."""
+    import numpy as np
+
+    from nvidia_tao_deploy.data.coco import OFFICIAL_CATEGORY_IDS
+
+    official = np.asarray(OFFICIAL_CATEGORY_IDS)
+    if not spec.dataset.remap_mscoco_category:
+        if labels == len(official) and np.array_equal(annotations.category_ids, official):
+            logger.warning(
+                "The model has 80 labels and the annotations use the COCO ids 1 to 90: "
+                "if it was trained with remap_mscoco_category, set dataset.remap_mscoco_category=true."
+            )
+        return labels_are_ids(spec, annotations, labels)
+    table = np.full(labels, -1)
+    count = min(labels, len(official))
+    table[:count] = official[:count]
+    return table
+
+
+def enough_workspace(spec: Any) -> None:
+    """Raise the workspace for backbones that need more; never lower it."""
+    tensorrt = spec.gen_trt_engine.tensorrt
+    if spec.model.backbone in LARGE_BACKBONES and tensorrt.workspace_size < LARGE_BACKBONE_WORKSPACE:
+        logger.warning(
+            "gen_trt_engine.tensorrt.workspace_size: raised from %d to %d MB for backbone %s",
+            tensorrt.workspace_size, LARGE_BACKBONE_WORKSPACE, spec.model.backbone,
+        )  # fmt: skip
+        tensorrt.workspace_size = LARGE_BACKBONE_WORKSPACE
+
+
+def _network(name: str, summary: str, schema: type, family: Family, **more: Any) -> Network:
+    return Network(
+        name=name,
+        summary=summary,
+        schema=schema,
+        signature=signature,
+        prepare=family.prepare,
+        batch_size=batch_size,
+        evaluation=family.evaluation,
+        inference=family.inference,
+        **more,
+    )
+
+
+NETWORKS = {
+    network.name: network
+    for network in (
+        _network(
+            "deformable_detr",
+            "object detection with Deformable DETR",
+            Spec,
+            Family(first_label=1, statistics=imagenet_statistics, category_ids=labels_are_ids),
+        ),
+        _network(
+            "dino",
+            "object detection with DINO",
+            DinoSpec,
+            Family(first_label=1, statistics=imagenet_statistics, category_ids=dino_category_ids),
+            adjust=enough_workspace,
+        ),
+        _network(
+            "rtdetr",
+            "real-time object detection with RT-DETR",
+            RtdetrSpec,
+            Family(first_label=0, statistics=unit_statistics, category_ids=rtdetr_category_ids),
+            adjust=enough_workspace,
+        ),
+    )
+}
