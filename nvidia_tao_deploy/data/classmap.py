@@ -64,10 +64,10 @@ def read_lines(path: str | Path) -> list[str]:
 def class_names(path: str | Path, first: int, labels: int = -1) -> ClassNames:
     """Names by the rule that the DETR family shares.
 
-    The first line names label `first`, each further line the next label; an empty line leaves its label without a name.
-    A first line `background` stands for the label before the first class. With `first` 1 that is label 0. With `first` 0 it
-    names label 0, unless the file then has exactly one line more than the model has labels: then it is skipped (it is the
-    filler that TAO Deploy's rtdetr needs).
+    The first line names label `first`, each further line the next label; an empty line leaves its label without a
+    name. A first line `background` stands for the label before the first class. With `first` 1 that is label 0.
+    With `first` 0 it names label 0, unless the file then has exactly one line more than the model has labels: then
+    it is skipped (it is the filler that TAO Deploy's rtdetr needs).
 
     Args:
         first: label of the first line.

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """COCO annotation files for detection: reading, checking, and the samples to evaluate on.
 
-What would make a figure wrong is an error (DataError): no boxes, a box without numbers, two pictures with one id, a picture
-file that is not there. What leaves it right is one warning line with a count: annotations of pictures or classes that the
-file does not list, repeated ids, boxes without area or beyond the picture (scored as pycocotools scores them).
+What would make a figure wrong is an error (DataError): no boxes, a box without numbers, two pictures with one id, a
+picture file that is not there. What leaves it right is one warning line with a count: annotations of pictures or
+classes that the file does not list, repeated ids, boxes without area or beyond the picture (scored as pycocotools
+scores them).
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ class DetrDecode:
         """Decode a batch.
 
         Args:
-            outputs: `pred_logits` (B,Q,C) and `pred_boxes` (B,Q,4), centre x, centre y, width, height in 0..1 of the picture.
-            frames: B frames; their `size` is what boxes are scaled to.
+            outputs: `pred_logits` (B,Q,C) and `pred_boxes` (B,Q,4), centre x, centre y, width, height in 0..1 of
+            the picture. frames: B frames; their `size` is what boxes are scaled to.
 
         Returns:
             B Detections, best first; equal scores in order of query, then class. Boxes are clipped to the picture.
@@ -78,7 +78,7 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def to_pixels(boxes: np.ndarray, sizes: Sequence[tuple[int, int]]) -> np.ndarray:
-    """(B,K,4) centre x, centre y, width, height in 0..1 -> float32 x1 y1 x2 y2 in pixels, clipped; B sizes (height, width)."""
+    """(B,K,4) centre x, centre y, width, height in 0..1 -> x1 y1 x2 y2 in pixels, clipped; B sizes (height, width)."""
     half = boxes[..., 2:] / 2
     corners = np.concatenate([boxes[..., :2] - half, boxes[..., :2] + half], axis=2)
     scale = np.asarray([(width, height, width, height) for height, width in sizes], np.float32)[:, None, :]

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """COCO average precision and recall of boxes: the figures of pycocotools' COCOeval, computed on arrays.
 
-Definition: https://cocodataset.org/#detection-eval. The evaluators on PyPI make a Python dict per detection, which can take
-longer than running the network; here nothing is done per detection in Python. Equality with pycocotools is a test.
+Definition: https://cocodataset.org/#detection-eval. The evaluators on PyPI make a Python dict per detection, which
+can take longer than running the network; here nothing is done per detection in Python. Equality with pycocotools is
+a test.
 
-Three facts keep the work small. A detection that overlaps no box of its class by at least 0.5 can never be matched, so
-only the others ("candidates") take part in matching. Detections of different (picture, class) pairs do not compete, so the
-n-th candidates of all pairs are matched in one step. And precision only falls between two candidates, so it is needed at
-candidates only.
+Three facts keep the work small. A detection that overlaps no box of its class by at least 0.5 can never be matched,
+so only the others ("candidates") take part in matching. Detections of different (picture, class) pairs do not
+compete, so the n-th candidates of all pairs are matched in one step. And precision only falls between two
+candidates, so it is needed at candidates only.
 """
 
 from __future__ import annotations

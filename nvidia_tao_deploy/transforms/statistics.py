@@ -31,7 +31,7 @@ def pixel_statistics(
         return GREY_MEAN, GREY_STD
     for name, values in (("mean", means), ("std", stds)):
         if len(values) != channels:
-            raise SpecError(f"{key}.{prefix}{name}: {list(values)}: expected {channels} values, one per channel of the model")
+            raise SpecError(f"{key}.{prefix}{name}: {list(values)}: expected {channels} values, one per channel")
     if any(value <= 0 for value in stds):
         raise SpecError(f"{key}.{prefix}std: {list(stds)}: expected values above 0")
     if any(value > 1 for value in means + stds):
