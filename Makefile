@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+# make demo   set up and show everything on small real models (no GPU needed)
+# make test   set up and run all tests that need no GPU
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Two cores are enough; more are used where there are more.
+JOBS ?= $(shell nproc)
+
+.PHONY: demo test lint install build clean help
+
+help:
+	@sed -n 's/^# make/  make/p' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: setup.py pyproject.toml nvidia_tao_deploy/registry.py release/python/version.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps 'tensorrt-rtx-cu13-libs' 'tensorrt-rtx-cu13-bindings' \
+	  || echo "TensorRT RTX is not available for this platform: the tests that build with it are skipped"
+	@touch $@
+
+install: $(VENV)/.installed
+
+demo: $(VENV)/.installed
+	$(BIN)/python examples/prepare.py demo --small
+	$(BIN)/python examples/demo.py demo
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q
+
+build: $(VENV)/.installed-dev
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache
