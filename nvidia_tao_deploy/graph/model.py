@@ -170,7 +170,7 @@ def opset_of(proto: onnx.ModelProto, source: object) -> int:
 
 
 def raise_opset(proto: onnx.ModelProto, opset: int, why: str) -> onnx.ModelProto:
-    """The model at operator set `opset` or later. Raises BuildError when it cannot be converted; `why` says the need."""
+    """The model at operator set `opset` or later; `why` says what needs it. Raises BuildError when that fails."""
     current = opset_of(proto, "model")
     if current >= opset:
         return proto

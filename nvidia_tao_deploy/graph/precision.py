@@ -31,7 +31,7 @@ NARROW = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 _TYPE_TEXT = {TensorProto.FLOAT16: "tensor(float16)", TensorProto.BFLOAT16: "tensor(bfloat16)"}
 HALF_MAX = 65504.0
 NO_LIMIT = 1e9
-"""A constant beyond this stands for "minus infinity" in a mask or "no bound" in a Clip; in float16 +-65504 says that."""
+"""Constants beyond this stand for "minus infinity" in a mask or "no bound" in a Clip; float16 says that by +-65504."""
 
 KEEP = frozenset(
     {
@@ -224,9 +224,7 @@ class _Typing:
         used = {name for node in self.nodes for name in [*node.input, *_captured(node)]}
         used.update(value.name for value in graph.output)
         constants = [tensor for tensor in graph.initializer if tensor.name in used]
-        constants += [
-            tensor for tensor in self.narrow_constants.values() if tensor is not None and tensor.name in used
-        ]
+        constants += [tensor for tensor in self.narrow_constants.values() if tensor is not None and tensor.name in used]
         result = onnx.ModelProto()
         result.CopyFrom(self._without_weights())
         result.graph.node.extend(self.nodes)
@@ -280,8 +278,10 @@ class _Typing:
         if not self.default_narrow or node.op_type in KEEP or node.output[0] in self.exact:
             return False
         moving = [name for name in floats if name not in self.constants]
-        if moving and not any(name in self.narrow_values for name in moving) and (
-            node.op_type in FOLLOW or (node.op_type in POINTWISE and len(moving) == 1)
+        if (
+            moving
+            and not any(name in self.narrow_values for name in moving)
+            and (node.op_type in FOLLOW or (node.op_type in POINTWISE and len(moving) == 1))
         ):
             return False
         return all(self._narrow_constant(name) is not None for name in floats if name in self.constants)
@@ -313,9 +313,7 @@ class _Typing:
         last = len(schema.inputs) - 1
         parameters = {schema.inputs[min(index, last)].type_str for index in typed_inputs}
         last = len(schema.outputs) - 1
-        return {
-            index for index in range(len(node.output)) if schema.outputs[min(index, last)].type_str in parameters
-        }
+        return {index for index in range(len(node.output)) if schema.outputs[min(index, last)].type_str in parameters}
 
     def _schema(self, node: onnx.NodeProto) -> onnx.defs.OpSchema | None:
         try:

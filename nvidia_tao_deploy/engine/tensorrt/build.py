@@ -1,0 +1,314 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX model -> TensorRT engine."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import time
+from typing import Any
+
+import onnx
+
+from nvidia_tao_deploy.engine.contract import BuildPlan, Built
+from nvidia_tao_deploy.engine.tensorrt import cuda, log, progress, timing_cache
+from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, Dialect
+from nvidia_tao_deploy.errors import BuildError, SpecError, did_you_mean
+from nvidia_tao_deploy.graph import layers, plugins, precision
+from nvidia_tao_deploy.graph.model import PROTOBUF_LIMIT, is_quantised, on_disk, proto_bytes
+
+logger = logging.getLogger(__name__)
+
+MEGABYTE = 1 << 20
+_FLAGS = {"fp16": "FP16", "bf16": "BF16", "int8": "INT8"}
+_EXTERNAL_LIBRARIES = {
+    # tactic source: library, function that tells a version, and the least that a real one answers
+    "CUBLAS": ("libcublas.so.11", "cublasGetCudartVersion", 1000),
+    "CUBLAS_LT": ("libcublasLt.so.11", "cublasLtGetVersion", 1000),
+    "CUDNN": ("libcudnn.so.8", "cudnnGetVersion", 1000),
+}
+
+
+def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
+    """Make an engine. Raises BuildError with TensorRT's own words and the node concerned, SpecError for a bad key."""
+    tensorrt_log, records = log.record(dialect.trt, plan.verbose)
+    quantised = is_quantised(model)
+    _check_precision(dialect, plan, quantised)
+    model, rewrites = plugins.rewrite(model, native=dialect.plugin_names(tensorrt_log))
+    typing: dict[str, Any] = {"typing": "flags"}
+    if dialect.explicit_only:
+        model, typing = _typed(model, plan)
+    start = time.monotonic()
+    with_gpu = dialect.product == TENSORRT
+    if with_gpu:
+        cuda.set_device(plan.device)
+    builder = _make(lambda: dialect.trt.Builder(tensorrt_log), records, "a builder")
+    if not dialect.explicit_only:
+        _check_hardware(dialect, builder, plan, with_gpu)
+    network = dialect.create_network(builder)
+    parser = dialect.trt.OnnxParser(network, tensorrt_log)
+    _parse(dialect, parser, model)
+    config = builder.create_builder_config()
+    _configure(dialect, builder, network, config, model, plan, quantised)
+    cached = bool(plan.timing_cache) and dialect.has_timing_cache and timing_cache.use(config, plan.timing_cache)
+    blob = _run(dialect, builder, network, config, plan, records)
+    details: dict[str, Any] = {
+        "backend": "tensorrt" if dialect.product == TENSORRT else "tensorrt_rtx",
+        "tensorrt_version": dialect.version,
+        "precision": plan.precision,
+        **typing,
+        "quantised_model": quantised,
+        "network_layers": network.num_layers,
+        "workspace_mb": plan.workspace_mb,
+        "plugin_rewrites": rewrites,
+        "build_seconds": round(time.monotonic() - start, 2),
+        "warnings": records.warnings,
+    }
+    if with_gpu:
+        details["gpu"], details["compute_capability"] = cuda.device_facts(plan.device)
+    if plan.timing_cache and dialect.has_timing_cache:
+        size = timing_cache.store(config, plan.timing_cache)
+        details["timing_cache"] = {"path": str(plan.timing_cache), "used": cached, "bytes": size}
+    elif plan.timing_cache:
+        logger.info("%s times no kernels while building: the timing cache has no effect", dialect.product)
+    return Built(blob, details)
+
+
+def _check_precision(dialect: Dialect, plan: BuildPlan, quantised: bool) -> None:
+    key = f"gen_trt_engine.tensorrt.data_type={plan.precision.upper()}"
+    if plan.precision == "fp8":
+        raise BuildError(f"{key}: not supported by this version; supported: FP32, FP16, BF16")
+    if plan.precision == "int8":
+        if not quantised:
+            raise BuildError(
+                f"{key}: calibration is not supported by this version, and the model carries no Q/DQ nodes",
+                hint="Use FP16 or FP32, or give a model that was quantised during or after training.",
+            )
+        logger.info("INT8 ranges come from the model's own Q/DQ nodes; no calibration is run")
+    if plan.precision == "bf16" and not dialect.explicit_only and not dialect.has_flag("BF16"):
+        raise BuildError(f"{key}: {dialect} has no BF16", hint="Use FP16 or FP32, or TensorRT 10 or later.")
+
+
+def _typed(model: onnx.ModelProto, plan: BuildPlan) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    if plan.precision == "int8":  # a Q/DQ model is its own statement of types
+        return model, {"typing": "explicit"}
+    typed, report = precision.apply_with_report(model, plan)
+    return typed, {
+        "typing": "explicit",
+        "narrow_nodes": report.narrow,
+        "kept_fp32": report.kept,
+        "clamped_constants": report.clamped,
+    }
+
+
+def _make(create: Any, records: log.LogRecords, what: str) -> Any:
+    try:
+        made = create()
+    except Exception as error:  # pybind raises TypeError when a factory returns nothing
+        raise BuildError(f"TensorRT cannot make {what}: {records.told()} ({error})") from None
+    if made is None:
+        raise BuildError(f"TensorRT cannot make {what}: {records.told()}")
+    return made
+
+
+def _check_hardware(dialect: Dialect, builder: Any, plan: BuildPlan, with_gpu: bool) -> None:
+    if plan.precision == "fp16" and not dialect.fast(builder, "fp16"):
+        raise BuildError("gen_trt_engine.tensorrt.data_type=FP16: this GPU has no fast FP16", hint="Use FP32.")
+    if plan.precision == "int8" and not dialect.fast(builder, "int8"):
+        raise BuildError("gen_trt_engine.tensorrt.data_type=INT8: this GPU has no fast INT8", hint="Use FP16 or FP32.")
+    if plan.precision == "bf16" and with_gpu:
+        name, capability = cuda.device_facts(plan.device)
+        if float(capability) < 8.0:
+            raise BuildError(
+                f"gen_trt_engine.tensorrt.data_type=BF16: {name} (compute capability {capability}) has no BF16",
+                hint="Use FP16 or FP32.",
+            )
+
+
+def _parse(dialect: Dialect, parser: Any, model: onnx.ModelProto) -> None:
+    if proto_bytes(model) < PROTOBUF_LIMIT:
+        parsed = parser.parse(model.SerializeToString())
+    else:
+        with on_disk(model) as path:
+            parsed = parser.parse_from_file(str(path))
+    if parsed:
+        return
+    errors = dialect.parser_errors(parser, model.graph.node) or ["no reason given"]
+    raise BuildError(
+        f"{dialect} cannot read the model: {'; '.join(dict.fromkeys(errors))}",
+        hint="gen_trt_engine.verbose=true shows the parser's log up to that node.",
+    )
+
+
+def _configure(
+    dialect: Dialect,
+    builder: Any,
+    network: Any,
+    config: Any,
+    model: onnx.ModelProto,
+    plan: BuildPlan,
+    quantised: bool,
+) -> None:
+    trt = dialect.trt
+    dialect.set_workspace(config, plan.workspace_mb * MEGABYTE)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if not plan.tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    if not dialect.explicit_only:
+        _set_precision(dialect, network, config, model, plan, quantised)
+    _set_tactic_sources(dialect, config, plan)
+    if plan.profiles:
+        _add_profile(builder, network, config, plan)
+    else:
+        _refuse_open_axes(network)
+
+
+def _set_precision(
+    dialect: Dialect, network: Any, config: Any, model: onnx.ModelProto, plan: BuildPlan, quantised: bool
+) -> None:
+    """The weakly typed route: flags allow a precision, the builder chooses by time."""
+    wanted = {plan.precision} if plan.precision in _FLAGS else set()
+    if plan.precision == "int8":
+        wanted.add("fp16")  # TAO's meaning of INT8: what is not INT8 may be FP16
+    if quantised:
+        wanted.add("int8")
+    if any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer):
+        wanted.add("fp16")  # the model itself is FP16
+    wanted |= _set_layers(dialect, network, config, plan)
+    for name in sorted(wanted):
+        dialect.set_flag(config, _FLAGS[name])
+
+
+def _set_layers(dialect: Dialect, network: Any, config: Any, plan: BuildPlan) -> set[str]:
+    """Apply `layers_precision`; returns the reduced precisions that it needs."""
+    if not plan.layers_precision:
+        return set()
+    all_layers = [network.get_layer(index) for index in range(network.num_layers)]
+    asked = layers.match(plan.layers_precision, [layer.name for layer in all_layers])
+    for dtype in set(asked.values()):
+        if dialect.data_type(dtype) is None:
+            raise BuildError(f"{layers.KEY}: {dialect} has no {dtype.upper()}")
+    default = "fp32" if plan.precision == "fp32" else None  # FP32 with exceptions: the rest must not drift
+    count = 0
+    for layer in all_layers:
+        dtype = asked.get(layer.name, default)
+        if dtype is not None and _computes_floats(dialect, layer):
+            _set_layer(dialect, layer, dtype)
+            count += layer.name in asked
+    dialect.set_flag(config, "PREFER_PRECISION_CONSTRAINTS")
+    logger.info("layers_precision: %d layers set", count)
+    return {dtype for dtype in asked.values() if dtype in _FLAGS}
+
+
+def _set_layer(dialect: Dialect, layer: Any, dtype: str) -> None:
+    data_type = dialect.data_type(dtype)
+    layer.precision = data_type
+    for index in range(layer.num_outputs):
+        if not layer.get_output(index).is_network_output:  # those keep the type that the model states
+            layer.set_output_type(index, data_type)
+
+
+def _computes_floats(dialect: Dialect, layer: Any) -> bool:
+    """Layers that hold constants, sizes, integers or truth values have no precision to choose."""
+    kinds, types = dialect.trt.LayerType, dialect.trt.DataType
+    if layer.type in (kinds.CONSTANT, kinds.SHAPE) or layer.num_outputs == 0:
+        return False
+    tensors = [layer.get_output(index) for index in range(layer.num_outputs)]
+    tensors += [layer.get_input(index) for index in range(layer.num_inputs)]
+    tensors = [tensor for tensor in tensors if tensor is not None]
+    whole = {types.INT32, types.BOOL, getattr(types, "INT64", None), getattr(types, "UINT8", None)}
+    return not any(tensor.is_shape_tensor for tensor in tensors) and all(
+        layer.get_output(index).dtype not in whole for index in range(layer.num_outputs)
+    )
+
+
+def _set_tactic_sources(dialect: Dialect, config: Any, plan: BuildPlan) -> None:
+    known = dialect.tactic_sources()
+    if plan.tactic_sources is not None:
+        names = [name.strip().upper() for name in plan.tactic_sources]
+        for name in names:
+            if name not in known:
+                raise SpecError(
+                    f"gen_trt_engine.tensorrt.tactic_sources: {dialect} has no source '{name}'; "
+                    f"it has: {', '.join(known)}",
+                    hint=did_you_mean(name, known),
+                )
+        config.set_tactic_sources(_mask(known, names))
+        return
+    missing = [name for name in _EXTERNAL_LIBRARIES if name in known and not _usable(name)] if _is_8_5(dialect) else []
+    if missing:
+        logger.info("tactic sources without %s: the libraries are not here", ", ".join(missing))
+        without = ~_mask(known, missing)
+        config.set_tactic_sources(config.get_tactic_sources() & without)
+
+
+def _mask(known: dict[str, Any], names: list[str]) -> int:
+    mask = 0
+    for name in names:
+        mask |= 1 << int(known[name])
+    return mask
+
+
+def _is_8_5(dialect: Dialect) -> bool:
+    """Later versions use these libraries only when asked to."""
+    return dialect.product == TENSORRT and dialect.number[:2] <= (8, 5)
+
+
+def _usable(source: str) -> bool:
+    """Whether a tactic source's library is here and real."""
+    name, function, least = _EXTERNAL_LIBRARIES[source]
+    try:
+        ask = getattr(ctypes.CDLL(name), function)
+    except (OSError, AttributeError):
+        return False
+    ask.restype = ctypes.c_size_t
+    return int(ask()) >= least
+
+
+def _add_profile(builder: Any, network: Any, config: Any, plan: BuildPlan) -> None:
+    profile = builder.create_optimization_profile()
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        bounds = plan.profiles.get(tensor.name)
+        if bounds is None:
+            raise BuildError(
+                f"no optimisation profile for input '{tensor.name}'; there are: {', '.join(plan.profiles)}"
+            )
+        profile.set_shape(tensor.name, bounds.minimum, bounds.optimum, bounds.maximum)
+    if config.add_optimization_profile(profile) < 0:
+        raise BuildError(f"TensorRT refuses the optimisation profile {dict(plan.profiles)}")
+
+
+def _refuse_open_axes(network: Any) -> None:
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        if any(size < 0 for size in tensor.shape):
+            raise BuildError(f"input '{tensor.name}' {tuple(tensor.shape)} has open axes and no optimisation profile")
+
+
+def _run(dialect: Dialect, builder: Any, network: Any, config: Any, plan: BuildPlan, records: log.LogRecords) -> bytes:
+    state = progress.Progress()
+    keep = progress.attach(dialect, config, state)
+    before = len(records.errors)
+
+    def work() -> Any:
+        if dialect.product == TENSORRT:
+            cuda.set_device(plan.device)  # the current GPU belongs to a thread
+        return builder.build_serialized_network(network, config)
+
+    blob = progress.run(work, state)
+    del keep
+    if blob is None:
+        raise BuildError(f"{dialect} cannot build the engine: {records.told(before)}", hint=_hint(records, plan))
+    return bytes(blob)
+
+
+def _hint(records: log.LogRecords, plan: BuildPlan) -> str:
+    text = " ".join(records.errors).lower()
+    if "memory" in text or "insufficient" in text or "workspace" in text:
+        return (
+            f"Give the builder more memory (gen_trt_engine.tensorrt.workspace_size={plan.workspace_mb} MB now) "
+            "or a smaller max_batch_size."
+        )
+    return "gen_trt_engine.verbose=true shows TensorRT's whole log."
