@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
+import onnx.inliner
 from onnx import TensorProto, helper, numpy_helper
 
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
@@ -28,7 +29,7 @@ from nvidia_tao_deploy.graph.model import check, first_line, infer_shapes, is_qu
 logger = logging.getLogger(__name__)
 
 NARROW = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
-_TYPE_TEXT = {TensorProto.FLOAT16: "tensor(float16)", TensorProto.BFLOAT16: "tensor(bfloat16)"}
+_TYPE_TEXT: dict[int, str] = {TensorProto.FLOAT16: "tensor(float16)", TensorProto.BFLOAT16: "tensor(bfloat16)"}
 HALF_MAX = 65504.0
 NO_LIMIT = 1e9
 """Constants beyond this stand for "minus infinity" in a mask or "no bound" in a Clip; float16 says that by +-65504."""
@@ -309,7 +310,7 @@ class _Typing:
 
     def _typed_outputs(self, node: onnx.NodeProto, typed_inputs: set[int]) -> set[int]:
         """Positions of outputs whose type is that of a narrowed input."""
-        schema = self._schema(node)
+        schema = onnx.defs.get_schema(node.op_type, self.opset, "")
         last = len(schema.inputs) - 1
         parameters = {schema.inputs[min(index, last)].type_str for index in typed_inputs}
         last = len(schema.outputs) - 1

@@ -51,7 +51,8 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     _parse(dialect, parser, model)
     config = builder.create_builder_config()
     _configure(dialect, builder, network, config, model, plan, quantised)
-    cached = bool(plan.timing_cache) and dialect.has_timing_cache and timing_cache.use(config, plan.timing_cache)
+    cache_file = plan.timing_cache if dialect.has_timing_cache else None
+    cached = cache_file is not None and timing_cache.use(config, cache_file)
     blob = _run(dialect, builder, network, config, plan, records)
     details: dict[str, Any] = {
         "backend": "tensorrt" if dialect.product == TENSORRT else "tensorrt_rtx",
@@ -67,9 +68,9 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     }
     if with_gpu:
         details["gpu"], details["compute_capability"] = cuda.device_facts(plan.device)
-    if plan.timing_cache and dialect.has_timing_cache:
-        size = timing_cache.store(config, plan.timing_cache)
-        details["timing_cache"] = {"path": str(plan.timing_cache), "used": cached, "bytes": size}
+    if cache_file is not None:
+        size = timing_cache.store(config, cache_file)
+        details["timing_cache"] = {"path": str(cache_file), "used": cached, "bytes": size}
     elif plan.timing_cache:
         logger.info("%s times no kernels while building: the timing cache has no effect", dialect.product)
     return Built(blob, details)
@@ -189,11 +190,11 @@ def _set_layers(dialect: Dialect, network: Any, config: Any, plan: BuildPlan) ->
     for dtype in set(asked.values()):
         if dialect.data_type(dtype) is None:
             raise BuildError(f"{layers.KEY}: {dialect} has no {dtype.upper()}")
-    default = "fp32" if plan.precision == "fp32" else None  # FP32 with exceptions: the rest must not drift
+    default = "fp32" if plan.precision == "fp32" else ""  # FP32 with exceptions: the rest must not drift
     count = 0
     for layer in all_layers:
         dtype = asked.get(layer.name, default)
-        if dtype is not None and _computes_floats(dialect, layer):
+        if dtype and _computes_floats(dialect, layer):
             _set_layer(dialect, layer, dtype)
             count += layer.name in asked
     dialect.set_flag(config, "PREFER_PRECISION_CONSTRAINTS")

@@ -113,7 +113,7 @@ def pinned(shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
     memory = (ctypes.c_uint8 * size).from_address(pointer)
     weakref.finalize(memory, runtime().cudaFreeHost, pointer).atexit = False  # numpy arrays keep `memory`
     ctypes.memset(pointer, 0, size)
-    return np.frombuffer(memory, dtype=dtype, count=count).reshape(shape)
+    return np.frombuffer(memoryview(memory).cast("B"), dtype=dtype, count=count).reshape(shape)
 
 
 def is_pinned(array: np.ndarray) -> bool:

@@ -153,7 +153,7 @@ class Dialect:
 
     def scratch_size(self, engine: Any) -> int:
         """Bytes that a context works in."""
-        return int(getattr(engine, "device_memory_size_v2", None) or getattr(engine, "device_memory_size", 0))
+        return int(getattr(engine, "device_memory_size_v2", 0) or getattr(engine, "device_memory_size", 0))
 
     def tensor_names(self, engine: Any) -> tuple[list[str], list[str]]:
         """Names of an engine's inputs and outputs, in its own order."""

@@ -65,7 +65,7 @@ class LogRecords:
 
 @cache
 def _logger_class(trt: Any) -> type:
-    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
+    class Logger(trt.ILogger):
         """Hands every message to the current records."""
 
         def __init__(self) -> None:
