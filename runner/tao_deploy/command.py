@@ -58,7 +58,9 @@ def docker_command(
     arguments += ["--tty"] if terminal.tty else []
     mounts = {WORKSPACE: Mount(tree, WORKSPACE), **{mount.destination: mount for mount in account_mounts}}
     envs: dict[str, str | None] = {"PYTHONPATH": WORKSPACE, **gpu_envs}
-    if account is not None:
+    if account is None:
+        envs["PYTHONDONTWRITEBYTECODE"] = "1"  # root's __pycache__ folders in the mounted tree would be in the way
+    else:
         envs |= {"HOME": account.home, "USER": account.name, "LOGNAME": account.name}
     arguments += gpu_flags
     mounts |= settings.mounts

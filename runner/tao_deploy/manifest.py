@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`docker/manifest.json`: which image the launcher starts, per platform. Also a small command for the build scripts:
 
-python3 -m tao_deploy.manifest image x86           registry/repository of a platform
 python3 -m tao_deploy.manifest registry            the registry
+python3 -m tao_deploy.manifest image x86           registry/repository of the base image for a platform
+python3 -m tao_deploy.manifest pinned x86          the same with its digest
+python3 -m tao_deploy.manifest release             registry/repository of the release image
 python3 -m tao_deploy.manifest pin DIGEST x86 arm  write a digest for platforms, print the difference
 """
 
@@ -35,6 +37,7 @@ class Manifest:
         registry: host and optional port.
         repository: the image's path in the registry, for x86 and arm.
         repository_l4t: the same for Jetson; equal to `repository` if the file has none.
+        repository_release: the release image's path; None if the file has none.
         digests: platform to digest; platforms without one are absent.
     """
 
@@ -42,6 +45,7 @@ class Manifest:
     registry: str
     repository: str
     repository_l4t: str
+    repository_release: str | None
     digests: dict[str, str]
 
     def image(self, platform: str) -> str:
@@ -83,6 +87,7 @@ def read_manifest(top: Path) -> Manifest:
         registry=registry,
         repository=repository,
         repository_l4t=_text(content, "repository_l4t", path) if "repository_l4t" in content else repository,
+        repository_release=_text(content, "repository_release", path) if "repository_release" in content else None,
         digests={name: _digest(value, f"{path}: digest of {name}") for name, value in digests.items() if value},
     )
 
@@ -151,6 +156,12 @@ def _replace(path: Path, text: str) -> None:
         raise
 
 
+def _release(manifest: Manifest) -> str:
+    if manifest.repository_release is None:
+        raise LauncherError(f"{manifest.path} has no repository_release", "Add it, or name the image: --image IMAGE")
+    return f"{manifest.registry}/{manifest.repository_release}"
+
+
 def _command(arguments: list[str]) -> str:
     top = find_tree(Path.cwd())
     match arguments:
@@ -158,6 +169,10 @@ def _command(arguments: list[str]) -> str:
             return read_manifest(top).registry + "\n"
         case ["image", platform] if platform in PLATFORMS:
             return read_manifest(top).image(platform) + "\n"
+        case ["pinned", platform] if platform in PLATFORMS:
+            return read_manifest(top).pinned(platform) + "\n"
+        case ["release"]:
+            return _release(read_manifest(top)) + "\n"
         case ["pin", digest, *platforms] if platforms:
             return pin_digest(top, digest, platforms)
     raise LauncherError(f"manifest: cannot do '{' '.join(arguments)}'", (__doc__ or "").partition("\n\n")[2])
