@@ -58,6 +58,7 @@ setup(
             "hypothesis>=6",
             "mypy>=1.8",
             "pexpect>=4.8",
+            "pycocotools>=2.0.7",  # the reference that our COCO metric is tested against
             "pytest>=8",
             "pytest-timeout>=2",
             "pytest-xdist>=3",

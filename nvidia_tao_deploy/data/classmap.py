@@ -91,9 +91,12 @@ def _check_count(path: str | Path, lines: Sequence[str], first: int, labels: int
     if labels < 0 or first + len(lines) <= labels:
         return
     if len(lines) > labels:
+        filler = first == 0 and len(lines) == labels + 1
         raise DataError(
             f"{path}: {len(lines)} class names, but the model has {labels} labels (0 to {labels - 1}).",
-            hint="Use the class list that the model was trained with: one name per line, in the order of the labels.",
+            hint="If the first line is a filler (TAO Deploy's rtdetr ignored it), remove it or write 'background'."
+            if filler
+            else "Use the class list that the model was trained with: one name per line, in the order of the labels.",
         )
     logger.warning(
         "%s: line 1 names label %d, so '%s' would be label %d; the model's last label is %d",

@@ -33,8 +33,8 @@ class DetrDecode:
         """Decode a batch.
 
         Args:
-            outputs: `pred_logits` (B,Q,C) and `pred_boxes` (B,Q,4), centre x, centre y, width, height in 0..1 of
-            the picture. frames: B frames; their `size` is what boxes are scaled to.
+            outputs: `pred_logits` (B,Q,C); `pred_boxes` (B,Q,4), centre x, centre y, width, height in 0..1.
+            frames: B frames; their `size` is what boxes are scaled to.
 
         Returns:
             B Detections, best first; equal scores in order of query, then class. Boxes are clipped to the picture.
