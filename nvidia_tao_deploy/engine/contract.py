@@ -41,6 +41,14 @@ class TensorInfo:
     optimum: tuple[int, ...] | None = None
     maximum: tuple[int, ...] | None = None
 
+    @property
+    def settled(self) -> tuple[int, ...]:
+        """The sizes; `DYNAMIC` only where the profile, too, leaves a choice."""
+        if self.minimum is None or self.maximum is None:
+            return self.shape
+        bounds = zip(self.shape, self.minimum, self.maximum, strict=True)
+        return tuple(low if size == DYNAMIC and low == high else size for size, low, high in bounds)
+
     def __str__(self) -> str:
         sizes = "x".join("?" if size == DYNAMIC else str(size) for size in self.shape)
         return f"{self.name} {self.dtype}[{sizes}]"

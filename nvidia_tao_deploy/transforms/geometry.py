@@ -26,3 +26,7 @@ class Geometry:
     def to_original(self, points: np.ndarray) -> np.ndarray:
         """(...,2) x y at network-input size -> (...,2) in the original picture, not clipped."""
         return (points - self.offset) * self.scale
+
+    def to_input(self, points: np.ndarray) -> np.ndarray:
+        """The way back: (...,2) x y in the original picture -> at network-input size."""
+        return points / self.scale + self.offset

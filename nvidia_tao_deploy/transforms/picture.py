@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.data.pictures import PictureReader
@@ -73,7 +74,7 @@ class PicturePrepare:
     input: str
     shape: tuple[int, int, int]
     normalise: Normalise
-    reader: PictureReader = PictureReader()
+    reader: Callable[[Path], np.ndarray] = PictureReader()
     resize: Resize = stretch
     keep_picture: bool = False
 

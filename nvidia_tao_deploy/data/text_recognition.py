@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ground truth of text recognition: one file with a picture name and its text on each line."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from nvidia_tao_deploy.data.lines import numbered
+from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.network import Sample
+
+logger = logging.getLogger(__name__)
+KEY = "evaluate.test_dataset_gt_file"
+BLANKS = " \t"
+"""What separates a name from its text and is stripped from both. Other white space (U+3000 ...) may be text."""
+
+
+def labelled_crops(truth: Path, folder: Path) -> list[Sample]:
+    """Samples of a ground-truth file, in its order; the target is the text.
+
+    A line is `name<TAB>text`, or `name text` with any blanks between; the text runs to the end of the line and may hold
+    blanks. With a tab the name may hold blanks too, and the text may be empty. Empty lines are skipped.
+
+    Args:
+        truth: the ground-truth file.
+        folder: what the names are relative to.
+
+    Raises:
+        DataError: the file or folder is missing, a line has no text, a name is listed with two texts, or nothing is
+            listed; says the file and the line.
+    """
+    if not folder.is_dir():
+        raise DataError(f"evaluate.test_dataset_dir: {folder}: no such folder.")
+    samples: list[Sample] = []
+    seen: dict[str, tuple[int, str]] = {}
+    for number, line in numbered(truth, KEY):
+        where = f"{KEY}: {truth}, line {number}"
+        name, text = _split(line, where)
+        if name not in seen:
+            samples.append(Sample(name, folder / name, text))
+            seen[name] = (number, text)
+        elif seen[name][1] == text:
+            logger.warning("%s: '%s' is listed already on line %d; it counts once", where, name, seen[name][0])
+        else:
+            raise DataError(f"{where}: '{name}' is listed already on line {seen[name][0]}, with another text.")
+    if not samples:
+        raise DataError(f"{KEY}: {truth}: the file is empty.", hint="A line looks like this: word_1.png some text")
+    return samples
+
+
+def _split(line: str, where: str) -> tuple[str, str]:
+    if "\t" in line.strip(BLANKS) or line.rstrip(" ").endswith("\t"):
+        name, _, text = line.partition("\t")
+    else:
+        name, blank, text = line.strip(BLANKS).partition(" ")
+        if not blank:
+            raise DataError(f"{where}: '{line.strip()}' has no text after the name; expected 'name text'.")
+    return name.strip(BLANKS), text.strip(BLANKS)

@@ -1,0 +1,223 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""ocrnet: text recognition on cropped words and lines, with a CTC or an attention decoder."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from nvidia_tao_deploy.data.characters import BLANK_RULES, SPECIAL, Characters, read_characters
+from nvidia_tao_deploy.data.lines import natural_key
+from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
+from nvidia_tao_deploy.data.text_recognition import labelled_crops
+from nvidia_tao_deploy.decode.ctc import DecodeText
+from nvidia_tao_deploy.engine.contract import DYNAMIC
+from nvidia_tao_deploy.errors import SpecError
+from nvidia_tao_deploy.network import Evaluation, Inference, Network, Sample
+from nvidia_tao_deploy.signature import Binding, Signature, Tensor
+from nvidia_tao_deploy.spec.common import Experiment, TaskSection
+from nvidia_tao_deploy.spec.compose import require
+from nvidia_tao_deploy.spec.fields import ignored, option, section
+from nvidia_tao_deploy.spec.migrate import Migration
+from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare
+from nvidia_tao_deploy.transforms.resize import PillowStretch
+from nvidia_tao_deploy.transforms.text import fit_height
+
+# ruff: noqa: UP045
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Model:
+    prediction: str = option("CTC", "decoder that the model was trained with", choices=tuple(SPECIAL))
+    input_width: int = option(100, "width of the network input, for a model that leaves it open", minimum=1)
+    input_height: int = option(32, "height of the network input, for a model that leaves it open", minimum=1)
+    input_channel: int = option(1, "1 grey, 3 RGB, for a model that leaves it open", minimum=1, maximum=3)
+    feature_channel: Any = ignored("only training reads it")
+
+
+@dataclass
+class Augmentation:
+    keep_aspect_ratio: bool = option(
+        False, "scale to the height and repeat the last column on the right, as the model was trained; else squash"
+    )
+
+
+@dataclass
+class Dataset:
+    character_list_file: Optional[str] = option(None, "the characters, one per line, in the order of training")
+    blank_lines: str = option(
+        "auto",
+        "lines of white space in the character list: drop (as training does), keep (as a character), auto (what fits "
+        "the model; drop when it does not tell)",
+        choices=BLANK_RULES,
+    )
+    augmentation: Augmentation = section(Augmentation)
+
+
+@dataclass
+class Task(TaskSection):
+    batch_size: int = option(1, "pictures per batch", minimum=1)
+    input_width: Optional[int] = option(None, "width of the network input; null: the model's", minimum=1)
+    input_height: Optional[int] = option(None, "height of the network input; null: the model's", minimum=1)
+    input_channel: Any = ignored("the model decides")
+
+
+@dataclass
+class Evaluate(Task):
+    test_dataset_dir: str = option("", "folder that the names in test_dataset_gt_file are relative to")
+    test_dataset_gt_file: Optional[str] = option(None, "ground truth: 'name text' or 'name<TAB>text' on each line")
+
+
+@dataclass
+class InferenceSection(Task):
+    inference_dataset_dir: str = option("", "folder with pictures, without its sub-folders; or one picture")
+
+
+@dataclass
+class Spec(Experiment):
+    dataset_convert: Any = ignored("only training reads it")
+    model: Model = section(Model)
+    dataset: Dataset = section(Dataset)
+    evaluate: Evaluate = section(Evaluate)
+    inference: InferenceSection = section(InferenceSection)
+
+
+def signature(spec: Spec) -> Signature:
+    return Signature(
+        inputs=(Tensor("input", ("B", "C", "H", "W"), meaning="grey or RGB, (x/255 - 0.5) / 0.5"),),
+        outputs=(
+            Tensor("output_id", ("B", "T"), ("int32", "int64"), "best class per step"),
+            Tensor("output_prob", ("B", "T"), meaning="its probability, 0..1"),
+        ),
+    )
+
+
+def input_shape(spec: Spec, binding: Binding, subtask: str) -> tuple[int, int, int]:
+    """(C,H,W): the model's where it is fixed, else the task's, else that of the model section.
+
+    A size given in the task that the model cannot take is named in a warning. Raises SpecError for a number of channels
+    other than 1 and 3.
+    """
+    info = binding.inputs["input"]
+    task = None if subtask == "gen_trt_engine" else getattr(spec, subtask)
+    height, width = (task.input_height, task.input_width) if task else (None, None)
+    asked = (spec.model.input_channel, height or spec.model.input_height, width or spec.model.input_width)
+    shape = tuple(want if have == DYNAMIC else have for want, have in zip(asked, info.settled[1:], strict=True))
+    if height not in (None, shape[1]) or width not in (None, shape[2]):
+        logger.warning(
+            "%s.input_width and input_height: the spec says %s x %s, the model takes %d x %d only: "
+            "pictures are resized to that",
+            subtask, width or "any", height or "any", shape[2], shape[1],
+        )  # fmt: skip
+    if shape[0] not in (1, 3):
+        raise SpecError(f"The model's input {info} has {shape[0]} channels; expected 1 (grey) or 3 (RGB).")
+    return shape[0], shape[1], shape[2]
+
+
+def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = False) -> PicturePrepare:
+    shape = input_shape(spec, binding, subtask)
+    return PicturePrepare(
+        input=binding.inputs["input"].name,
+        shape=shape,
+        normalise=Normalise(mean=(0.5,), std=(0.5,)),
+        reader=PictureReader("L" if shape[0] == 1 else "RGB"),
+        resize=fit_height if spec.dataset.augmentation.keep_aspect_ratio else PillowStretch("bicubic"),
+        keep_picture=keep_picture,
+    )
+
+
+def characters(spec: Spec, binding: Binding, subtask: str) -> Characters:
+    """The character list, checked against the model where the engine file tells the number of classes."""
+    from nvidia_tao_deploy.graph.classes import class_count
+
+    path = Path(require(spec, "dataset.character_list_file"))
+    classes = class_count(Path(require(spec, f"{subtask}.trt_engine")), binding.outputs["output_id"].name)
+    return read_characters(path, spec.model.prediction, spec.dataset.blank_lines, classes)
+
+
+def decoder(spec: Spec, binding: Binding, subtask: str) -> DecodeText:
+    return DecodeText("output_id", "output_prob", spec.model.prediction, characters(spec, binding, subtask))
+
+
+def evaluation(spec: Spec, binding: Binding) -> Evaluation:
+    from nvidia_tao_deploy.metrics.text_recognition import ExactMatch
+
+    truth = Path(require(spec, "evaluate.test_dataset_gt_file"))
+    samples = labelled_crops(truth, Path(require(spec, "evaluate.test_dataset_dir")))
+    decode = decoder(spec, binding, "evaluate")
+    _report_unknown(samples, decode.characters)
+    return Evaluation(samples, decode, ExactMatch())
+
+
+def _report_unknown(samples: list[Sample], known: Characters) -> None:
+    """Labels with characters that the model does not have can never be read exactly: say so."""
+    unreadable = [unknown for sample in samples if (unknown := set(sample.target) - set(known.text))]
+    if unreadable:
+        shown = " ".join(map(repr, sorted(set().union(*unreadable))[:20]))
+        logger.warning(
+            "%d of %d labels hold characters that are not in %s and cannot be read exactly: %s",
+            len(unreadable), len(samples), known.source, shown,
+        )  # fmt: skip
+
+
+def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
+    from nvidia_tao_deploy.render.text_lines import TextLines
+
+    key = "inference.inference_dataset_dir"
+    samples = picture_samples(require(spec, key), recursive=False, key=key)
+    samples.sort(key=lambda sample: natural_key(sample.name))
+    return Inference(samples, decoder(spec, binding, "inference"), [TextLines(results_dir / "predictions.csv")])
+
+
+def axes(spec: Spec) -> dict[str, tuple[int, int, int]]:
+    model = spec.model
+    return {
+        "C": (model.input_channel,) * 3,
+        "H": (model.input_height,) * 3,
+        "W": (model.input_width,) * 3,
+    }
+
+
+def _megabytes(gigabytes: Any) -> Any:
+    return int(gigabytes * 1024) if isinstance(gigabytes, (int, float)) else gigabytes
+
+
+def _is_path(value: Any) -> bool:
+    """`model` was a file then and is a section now."""
+    return isinstance(value, str)
+
+
+MIGRATIONS = (
+    Migration("model", "gen_trt_engine.onnx_file", applies=_is_path),
+    Migration("save_engine_path", "gen_trt_engine.trt_engine"),
+    Migration("workspace_size", "gen_trt_engine.tensorrt.workspace_size", _megabytes),
+    *(
+        Migration(f"{which}_batch_size", f"gen_trt_engine.tensorrt.{which}_batch_size")
+        for which in ("min", "opt", "max")
+    ),
+    Migration("engine", "inference.trt_engine"),
+    Migration("batch_size", "inference.batch_size"),
+    Migration("inference_images_dir", "inference.inference_dataset_dir"),
+    Migration("character_list_file", "dataset.character_list_file"),
+    *(Migration(f"dataset.input_{what}", f"model.input_{what}") for what in ("width", "height", "channel")),
+)
+"""Flat specs of releases up to 6.25 (their workspace is in GB), and sizes that stood in `dataset`."""
+
+NETWORKS = {
+    "ocrnet": Network(
+        name="ocrnet",
+        summary="text recognition on word crops (CTC or attention)",
+        schema=Spec,
+        signature=signature,
+        prepare=prepare,
+        batch_size=lambda spec, subtask: int(getattr(spec, subtask).batch_size),
+        evaluation=evaluation,
+        inference=inference,
+        axes=axes,
+        migrations=MIGRATIONS,
+    )
+}
