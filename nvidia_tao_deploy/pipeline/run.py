@@ -7,15 +7,15 @@ Memory is bounded by a fixed ring of batch buffers, whatever the size of the dat
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nvidia_tao_deploy.errors import DataError, EngineError
+from nvidia_tao_deploy.errors import EngineError
 from nvidia_tao_deploy.network import Decode, Frame, Prepare, Sample
+from nvidia_tao_deploy.pipeline.reading import Failure, Reader, Reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,44 +23,19 @@ if TYPE_CHECKING:
     from nvidia_tao_deploy.engine.contract import Engine
     from nvidia_tao_deploy.signature import Binding
 
-WORKERS_VARIABLE = "TAO_DEPLOY_WORKERS"
 READ_AHEAD = 2
 """Batches that are being read while the engine holds `depth` others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A sample that could not be used, and why."""
-
-    sample: Sample
-    message: str
-
-
 @dataclass(slots=True)
 class _Batch:
-    """One batch on its way: its samples, its buffers, and what is known of each row so far."""
+    """One batch on its way."""
 
-    samples: Sequence[Sample]
-    buffers: dict[str, np.ndarray]
-    reading: list[Future[list[Frame | Failure]]] = field(default_factory=list)
-    results: list[Frame | Failure] = field(default_factory=list)
+    reading: Reading
     outputs: Future[Mapping[str, np.ndarray]] | None = None
-
-    def is_read(self) -> bool:
-        return all(part.done() for part in self.reading)
 
     def finished(self) -> bool:
         return self.outputs is None or self.outputs.done()
-
-    def wait(self) -> None:
-        """Until every row is read."""
-        self.results = [result for part in self.reading for result in part.result()]
-
-
-def worker_count() -> int:
-    """Threads that read and preprocess: TAO_DEPLOY_WORKERS, else one per core that this process may use."""
-    asked = os.environ.get(WORKERS_VARIABLE, "")
-    return max(1, int(asked)) if asked.isdigit() else len(os.sched_getaffinity(0))
 
 
 class Pipeline:
@@ -83,8 +58,7 @@ class Pipeline:
         self.failures: list[Failure] = []
         self._engine, self._binding, self._prepare, self._decode = engine, binding, prepare, decode
         self._batch_size = 1 if prepare.shapes is None else batch_size
-        self._workers = workers or worker_count()
-        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="prepare")
+        self._reader = Reader(prepare, workers)
         self._static = {info.name for info in engine.inputs if info.shape and info.shape[0] > 0}
         self._free: deque[dict[str, np.ndarray]] = deque()
         if prepare.shapes is not None:
@@ -95,11 +69,11 @@ class Pipeline:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._reader.close()
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run other work (writing results) on the reading threads."""
-        return self._pool.submit(work, *arguments)
+        return self._reader.pool.submit(work, *arguments)
 
     def run(self, samples: Sequence[Sample]) -> Iterator[list[tuple[Frame, Any]]]:
         """Yields, batch by batch and in order, (frame, prediction) of every sample that could be read."""
@@ -109,10 +83,10 @@ class Pipeline:
         for _ in range(READ_AHEAD):
             self._start_next(samples, starts, reading)
         while reading or running:
-            idle = running and running[0].finished() and not (reading and reading[0].is_read())
+            idle = running and running[0].finished() and not (reading and reading[0].reading.is_read())
             if reading and len(running) < self._engine.depth and not idle:
                 batch = reading.popleft()
-                batch.wait()
+                batch.reading.wait()
                 self._launch(batch)
                 running.append(batch)
                 self._start_next(samples, starts, reading)
@@ -125,55 +99,31 @@ class Pipeline:
             return
         rows = samples[start : start + self._batch_size]
         if self._prepare.shapes is None:
-            batch = _Batch(rows, {})
-            batch.reading.append(self._pool.submit(self._read_single, rows[0], batch.buffers))
+            reading.append(_Batch(self._reader.start_single(rows[0])))
         else:
-            batch = _Batch(rows, self._free.popleft())
-            step = max(1, -(-len(rows) // (2 * self._workers)))  # a few parts per worker: less hand-over, even load
-            for first in range(0, len(rows), step):
-                part = range(first, min(first + step, len(rows)))
-                batch.reading.append(self._pool.submit(self._read_rows, rows, batch.buffers, part))
-        reading.append(batch)
-
-    def _read_rows(self, samples: Sequence[Sample], buffers: dict[str, np.ndarray], part: range) -> list[Any]:
-        results: list[Frame | Failure] = []
-        for index in part:
-            try:
-                rows = {name: buffer[index] for name, buffer in buffers.items()}
-                results.append(self._prepare(samples[index], rows))
-            except DataError as error:
-                results.append(Failure(samples[index], error.message))
-        return results
-
-    def _read_single(self, sample: Sample, buffers: dict[str, np.ndarray]) -> list[Any]:
-        try:
-            arrays, frame = self._prepare.single(sample)
-        except DataError as error:
-            return [Failure(sample, error.message)]
-        buffers.update(arrays)
-        return [frame]
+            reading.append(_Batch(self._reader.start(rows, self._free.popleft())))
 
     def _launch(self, batch: _Batch) -> None:
-        if all(isinstance(result, Failure) for result in batch.results):
+        if all(isinstance(result, Failure) for result in batch.reading.results):
             return
-        count = len(batch.samples)
+        count = len(batch.reading.samples)
         feeds = {
-            name: buffer if name in self._static else buffer[:count] for name, buffer in batch.buffers.items()
+            name: buffer if name in self._static else buffer[:count] for name, buffer in batch.reading.buffers.items()
         }  # rows that failed keep old data: they are computed and thrown away, which is cheaper than moving rows
         batch.outputs = self._engine.submit(feeds)
 
     def _collect(self, batch: _Batch) -> list[tuple[Frame, Any]]:
-        frames = [result for result in batch.results if isinstance(result, Frame)]
-        self.failures.extend(result for result in batch.results if isinstance(result, Failure))
+        frames = [result for result in batch.reading.results if isinstance(result, Frame)]
+        self.failures.extend(result for result in batch.reading.results if isinstance(result, Failure))
         predictions: Sequence[Any] = []
         if batch.outputs is not None:
             raw = batch.outputs.result()
-            good = [index for index, result in enumerate(batch.results) if isinstance(result, Frame)]
-            rows: Any = slice(len(batch.samples)) if len(good) == len(batch.samples) else good
+            good = [index for index, result in enumerate(batch.reading.results) if isinstance(result, Frame)]
+            rows: Any = slice(len(batch.reading.samples)) if len(good) == len(batch.reading.samples) else good
             named = {name: raw[info.name][rows] for name, info in self._binding.outputs.items()}
             predictions = self._decode(named, frames)
         if self._prepare.shapes is not None:
-            self._free.append(batch.buffers)
+            self._free.append(batch.reading.buffers)
         return list(zip(frames, predictions, strict=True))
 
 

@@ -11,7 +11,8 @@ from concurrent.futures import Future
 from typing import Any
 
 from nvidia_tao_deploy.network import Frame, Writer
-from nvidia_tao_deploy.pipeline.run import Pipeline, worker_count
+from nvidia_tao_deploy.pipeline.reading import worker_count
+from nvidia_tao_deploy.pipeline.run import Pipeline
 from nvidia_tao_deploy.tasks.context import Context
 from nvidia_tao_deploy.tasks.running import opened_engine, pipeline, report_failures, results
 

@@ -17,7 +17,8 @@ from nvidia_tao_deploy.engine import metadata
 from nvidia_tao_deploy.engine.backends import load_engine
 from nvidia_tao_deploy.errors import DataError, EngineError, SpecError
 from nvidia_tao_deploy.network import Decode, Frame, Sample
-from nvidia_tao_deploy.pipeline.run import Failure, Pipeline, fitting_batch_size
+from nvidia_tao_deploy.pipeline.reading import Failure
+from nvidia_tao_deploy.pipeline.run import Pipeline, fitting_batch_size
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.status import State
 from nvidia_tao_deploy.tasks.context import Context
