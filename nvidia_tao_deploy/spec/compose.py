@@ -6,20 +6,24 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nvidia_tao_deploy.errors import SpecError, did_you_mean
+from nvidia_tao_deploy.errors import SpecError, did_you_mean, nearest
 from nvidia_tao_deploy.spec import schema as schemas
 from nvidia_tao_deploy.spec import yaml_file
-from nvidia_tao_deploy.spec.migrate import COMMON, Migration, migrate
+from nvidia_tao_deploy.spec.fields import MISSING
+from nvidia_tao_deploy.spec.migrate import COMMON, Migration, find, migrate, put
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 logger = logging.getLogger(__name__)
+
+HYDRAS_OWN = ("hydra", "defaults")
+"""Top-level keys with which a spec or an override would steer Hydra itself; of no use here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,64 +58,66 @@ def compose(
     file = yaml_file.read(path) if path else yaml_file.SpecFile(Path("command line"), {})
     for key in file.repeated:
         logger.warning("%s stands more than once; the last value counts", file.where(key))
-    for old, new in migrate(file.tree, COMMON + migrations):
+    moves = COMMON + migrations
+    for old, new in migrate(file.tree, moves):
         logger.info("%s: key of an older release, read as %s", file.where(old), new)
-    ignored = _sort_out(schema, file)
+        file.lines.setdefault(new, file.lines.get(old, 0))
+    ignored = [key for key in HYDRAS_OWN if file.tree.pop(key, None) is not None]
+    _sort_out(schema, file.tree, "", file.where, ignored)
     _fit_lists(schema, file.tree)
     merged = _merge(schema, file)
-    config = _override(schema, merged, overrides, ignored)
-    spec = _build(schema, config, file)
+    given = [read for text in overrides if (read := _read_override(text, moves)).key.split(".")[0] not in HYDRAS_OWN]
+    config = _override(schema, merged, given, ignored)
+    spec = _build(schema, config, _where(file, given))
     _report(schema, ignored)
     return Composed(spec, config, tuple(ignored))
 
 
-def _sort_out(schema: type, file: yaml_file.SpecFile) -> list[str]:
-    """The keys of the file that have no effect; raises for unknown keys in the strict sections."""
-    ignored: list[str] = []
-
-    def visit(tree: dict[str, Any], prefix: str) -> None:
-        for name, value in list(tree.items()):
-            key = f"{prefix}{name}"
-            known = schemas.lookup(schema, key)
-            if known is None:
-                if key.split(".")[0] in schemas.STRICT_SECTIONS:
-                    raise unknown_key(schema, key, file.where(key))
+def _sort_out(schema: type, tree: dict[str, Any], prefix: str, where: Callable[[str], str], ignored: list[str]) -> None:
+    """Note the keys of a tree that have no effect; raises for unknown keys in the strict sections."""
+    for name, value in list(tree.items()):
+        key = f"{prefix}{name}"
+        known = schemas.lookup(schema, key)
+        if known is None:
+            if key.split(".")[0] in schemas.STRICT_SECTIONS:
+                raise unknown_key(schema, key, where(key))
+            ignored.append(key)
+        elif isinstance(known, schemas.Key):
+            if not known.used:
                 ignored.append(key)
-            elif isinstance(known, schemas.Key):
-                if not known.used:
-                    ignored.append(key)
-            elif isinstance(value, dict):
-                visit(value, f"{key}.")
-            elif value is None:
-                del tree[name]  # 'evaluate:' with nothing below it: the section's defaults
-            else:
-                raise SpecError(f"{file.where(key)}: expected a section with keys, found '{value}'")
-
-    visit(file.tree, "")
-    return ignored
+        elif isinstance(value, dict):
+            _sort_out(schema, value, f"{key}.", where, ignored)
+        elif value is None:
+            del tree[name]  # 'evaluate:' with nothing below it: the section's defaults
+        else:
+            raise SpecError(f"{where(key)}: expected a section with keys, found '{value}'")
 
 
 def unknown_key(schema: type, key: str, where: str) -> SpecError:
-    """The error for a key that does not exist, with the nearest one that does."""
-    candidates = [item.name for item in schemas.keys(schema)]
-    same_section = [name for name in candidates if name.rpartition(".")[0] == key.rpartition(".")[0]]
-    hint = did_you_mean(key, same_section) or did_you_mean(key, candidates)
-    if hint is None and same_section:
-        hint = f"Keys in this section: {', '.join(name.rpartition('.')[2] for name in same_section)}"
-    return SpecError(f"{where}: no such key", hint=hint)
+    """The error for a key that does not exist, with the nearest one that does.
+
+    Nearest is: the same name in another place of this section, then a similar name beside it, then one elsewhere.
+    """
+    parent, _, name = key.rpartition(".")
+    candidates = [item.name for item in schemas.keys(schema) if item.used]
+    section = [other for other in candidates if other.split(".")[0] == key.split(".")[0]]
+    beside = [other for other in section if other.rpartition(".")[0] == parent]
+    moved = [other for other in section if other.rpartition(".")[2] == name]
+    near = nearest(name, [other.rpartition(".")[2] for other in beside])
+    close = moved[:1] or [f"{parent}.{other}" for other in near]
+    close = close or [other for other in section if nearest(name, [other.rpartition(".")[2]])][:1]
+    if close:
+        return SpecError(f"{where}: no such key", hint=f"Did you mean '{close[0]}'?")
+    names = sorted({other.removeprefix(f"{parent}.").split(".")[0] for other in section if other.startswith(parent)})
+    return SpecError(f"{where}: no such key", hint=f"Keys in this section: {', '.join(names)}" if names else None)
 
 
 def _fit_lists(schema: type, tree: dict[str, Any]) -> None:
     """A single value where a list is expected becomes a list of one: 'image_dir: /data' means ['/data']."""
     for key in schemas.keys(schema):
-        parent: Any = tree
-        *sections, last = key.name.split(".")
-        for part in sections:
-            parent = parent.get(part) if isinstance(parent, dict) else None
-        if key.is_list and isinstance(parent, dict) and isinstance(parent.get(last), (str, int, float)):
-            value = parent[last]
-            if not (isinstance(value, str) and (value == "???" or value.startswith("${"))):
-                parent[last] = [value]
+        present, value = find(tree, key.name)
+        if present and key.is_list and _is_single(value):
+            put(tree, key.name, [value])
 
 
 def _merge(schema: type, file: yaml_file.SpecFile) -> DictConfig:
@@ -123,7 +129,8 @@ def _merge(schema: type, file: yaml_file.SpecFile) -> DictConfig:
     try:
         return OmegaConf.merge(base, OmegaConf.create(file.tree))  # type: ignore[return-value]
     except OmegaConfBaseException as error:
-        raise SpecError(_type_message(schema, error, file)) from error
+        key = str(getattr(error, "full_key", None) or "").split("[")[0]
+        raise SpecError(_type_message(schema, error, file.where(key) if key else str(file.path))) from error
 
 
 def _open(node: DictConfig) -> None:
@@ -137,72 +144,121 @@ def _open(node: DictConfig) -> None:
             _open(child)
 
 
-def _type_message(schema: type, error: Any, file: yaml_file.SpecFile) -> str:
-    key = getattr(error, "full_key", None) or ""
+def _type_message(schema: type, error: Any, place: str) -> str:
+    key = str(getattr(error, "full_key", None) or "").split("[")[0]
     first = (getattr(error, "msg", None) or str(error)).splitlines()[0]
-    known = schemas.lookup(schema, key.split("[")[0]) if key else None
+    known = schemas.lookup(schema, key) if key else None
     expected = f"; expected {known.type_name}" if isinstance(known, schemas.Key) else ""
-    return f"{file.where(key) if key else file.path}: {first}{expected}"
+    return f"{place}: {first}{expected}"
 
 
-def _override(schema: type, merged: DictConfig, overrides: Sequence[str], ignored: list[str]) -> DictConfig:
-    from hydra import compose as hydra_compose
-    from hydra import initialize
-    from hydra.core.config_store import ConfigStore
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+@dataclass(frozen=True, slots=True)
+class _Override:
+    """One override: as typed, and what it says."""
 
-    accepted = [text for item in overrides if (text := _accept(schema, merged, item, ignored)) is not None]
-    OmegaConf.set_struct(merged, True)
-    ConfigStore.instance().store(name="spec", node=merged)
-    try:
-        with initialize(version_base=None, config_path=None):
-            return hydra_compose(config_name="spec", overrides=accepted)
-    except (HydraException, OmegaConfBaseException) as error:
-        cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
-        key = str(getattr(cause, "full_key", "") or "")
-        reason = str(getattr(cause, "msg", "") or "").splitlines()[0] if cause else str(error).splitlines()[0]
-        known = schemas.lookup(schema, key) if key else None
-        expected = f"; expected {known.type_name}" if isinstance(known, schemas.Key) else ""
-        raise SpecError(f"Override{f' of {key}' if key else ''}: {reason}{expected}") from error
+    text: str
+    key: str
+    value: Any
+    delete: bool
 
 
-def _accept(schema: type, merged: DictConfig, text: str, ignored: list[str]) -> str | None:
-    """The override as Hydra shall see it; None when it has no effect here."""
+def _read_override(text: str, moves: tuple[Migration, ...]) -> _Override:
+    """Parse an override in Hydra's grammar; a key of an older release becomes today's.
+
+    Raises:
+        SpecError: it does not follow the grammar, or gives several values.
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import OverrideType
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
 
     try:
-        override = OverridesParser.create().parse_override(text)
+        parsed = OverridesParser.create().parse_override(text)
     except HydraException as error:
         raise SpecError(
             f"Override '{text}': cannot be read: {str(error).splitlines()[0]}",
             hint="Write key=value; quote values with blanks or special characters for Hydra too: 'key=\"a b\"'.",
         ) from error
-    key = override.key_or_group
-    if key.split(".")[0] == "hydra":
-        ignored.append(key)
-        return None
-    known = schemas.lookup(schema, key)
-    if known is None and key.split(".")[0] in schemas.STRICT_SECTIONS:
-        raise unknown_key(schema, key, f"Override {text}")
-    if known is None:
-        ignored.append(key)
-    if override.type is OverrideType.DEL:
-        return text
-    if isinstance(known, schemas.Key):
-        if not known.used:
-            ignored.append(key)
-        if known.is_list and isinstance(override.value(), (str, int, float)) and override.value() != "???":
-            return f"{key}=[{text.partition('=')[2]}]"
-    exists = OmegaConf.select(merged, key, throw_on_missing=False, default=None) is not None
-    return f"++{text.lstrip('+')}" if known is None or exists or override.type is OverrideType.ADD else text
+    key = parsed.key_or_group
+    if parsed.is_sweep_override():
+        values = text.partition("=")[2]
+        raise SpecError(f"Override '{text}': several values", hint=f"Write a list in brackets: {key}=[{values}]")
+    if parsed.type is OverrideType.DEL:
+        return _Override(text, key, None, True)
+    value = parsed.value()
+    for move in moves:
+        if move.old == key and move.applies(value):
+            logger.info("Override %s: key of an older release, read as %s", text, move.new)
+            return _Override(text, move.new, move.converted(value), False)
+    return _Override(text, key, value, False)
 
 
-def _build(schema: type, config: DictConfig, file: yaml_file.SpecFile, prefix: str = "") -> Any:
+def _where(file: yaml_file.SpecFile, overrides: Sequence[_Override]) -> Callable[[str], str]:
+    """Where a key got its value: the override that set it or a section above it, else the place in the file."""
+
+    def where(key: str) -> str:
+        for item in reversed(overrides):
+            if key == item.key or key.startswith(f"{item.key}."):
+                return f"Override {item.text}"
+        return file.where(key)
+
+    return where
+
+
+def _override(schema: type, merged: DictConfig, overrides: Sequence[_Override], ignored: list[str]) -> DictConfig:
+    """Apply overrides in order, as Hydra does: dicts merge, everything else replaces."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    for item in overrides:
+        value = _accept(schema, item, ignored)
+        place = f"Override {item.text}"
+        try:
+            if not item.delete:
+                OmegaConf.update(merged, item.key, value, merge=True, force_add=True)
+            elif not _delete(merged, item.key):
+                logger.warning("%s: there is no such key to delete", place)
+        except OmegaConfBaseException as error:
+            raise SpecError(_type_message(schema, error, place)) from error
+    return merged
+
+
+def _delete(config: DictConfig, key: str) -> bool:
+    from omegaconf import DictConfig, OmegaConf
+
+    parent, _, name = key.rpartition(".")
+    holder = OmegaConf.select(config, parent) if parent else config
+    if not isinstance(holder, DictConfig) or name not in holder:
+        return False
+    del holder[name]
+    return True
+
+
+def _accept(schema: type, item: _Override, ignored: list[str]) -> Any:
+    """The value to set, once the key is checked as those of the file are."""
+    known = schemas.lookup(schema, item.key)
+    if isinstance(known, type) and not item.delete and not isinstance(item.value, dict):
+        raise SpecError(
+            f"Override {item.text}: '{item.key}' is a section with keys",
+            hint=f"Set one of its keys: {item.key}.KEY=...",
+        )
+    tree: dict[str, Any] = {}
+    put(tree, item.key, item.value)
+    if not (item.delete and isinstance(known, type)):
+        _sort_out(schema, tree, "", lambda _: f"Override {item.text}", ignored)
+    if isinstance(known, schemas.Key) and known.is_list and _is_single(item.value):
+        return [item.value]
+    return item.value
+
+
+def _is_single(value: Any) -> bool:
+    """Whether a value stands for a list of one; ??? and ${...} stand for whole lists."""
+    if isinstance(value, str):
+        return value != MISSING and not value.startswith("${")
+    return isinstance(value, (int, float))
+
+
+def _build(schema: type, config: DictConfig, where: Callable[[str], str], prefix: str = "") -> Any:
     """The dataclass instance: interpolations resolved, ??? as None, choices and bounds enforced."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -210,16 +266,18 @@ def _build(schema: type, config: DictConfig, file: yaml_file.SpecFile, prefix: s
     values: dict[str, Any] = {}
     for name, (kind, field) in schemas.fields(schema).items():
         key = f"{prefix}{name}"
+        if name not in config and not OmegaConf.is_missing(config, name):
+            continue  # deleted with ~key: the default
         if dataclasses.is_dataclass(kind):
-            values[name] = _build(kind, config[name], file, f"{key}.")  # type: ignore[arg-type]
+            values[name] = _build(kind, config[name], where, f"{key}.")  # type: ignore[arg-type]
             continue
         try:
             raw = None if OmegaConf.is_missing(config, name) else config[name]
             value = OmegaConf.to_container(raw, resolve=True) if OmegaConf.is_config(raw) else raw
         except OmegaConfBaseException as error:
-            raise SpecError(f"{file.where(key)}: {str(error).splitlines()[0]}") from error
+            raise SpecError(f"{where(key)}: {str(error).splitlines()[0]}") from error
         described = schemas.Key(key, kind, None, dict(field.metadata))
-        values[name] = schemas.check_value(described, value, file.where(key))
+        values[name] = schemas.check_value(described, value, where(key))
     return schema(**values)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nvidia_tao_deploy.spec.fields import MISSING
+
 
 @dataclass(frozen=True, slots=True)
 class Migration:
@@ -23,6 +25,10 @@ class Migration:
     new: str
     convert: Callable[[Any], Any] = lambda value: value
     applies: Callable[[Any], bool] = lambda value: True
+
+    def converted(self, value: Any) -> Any:
+        """The value in today's form; null and ??? mean the same in every form."""
+        return value if value is None or value == MISSING else self.convert(value)
 
 
 COMMON = (
@@ -69,6 +75,6 @@ def migrate(tree: dict[str, Any], migrations: tuple[Migration, ...]) -> list[tup
             continue
         remove(tree, step.old)
         if not find(tree, step.new)[0]:
-            put(tree, step.new, step.convert(value))
+            put(tree, step.new, step.converted(value))
             moved.append((step.old, step.new))
     return moved

@@ -70,10 +70,10 @@ def read(path: Path) -> SpecFile:
         raise SpecError(f"{path}: cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: not a text file (byte {error.start} is not UTF-8).") from error
-    loader = _Loader(text)
+    spec, loader = SpecFile(path, {}), None
     try:
+        loader = _Loader(text)  # raises for control characters
         root = loader.get_single_node()
-        spec = SpecFile(path, {})
         if root is None:
             raise SpecError(f"{path}: the file is empty.")
         if not isinstance(root, yaml.MappingNode):
@@ -84,8 +84,11 @@ def read(path: Path) -> SpecFile:
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise SpecError(f"{path}{place}: not YAML: {problem}.") from error
+    except RecursionError as error:
+        raise SpecError(f"{path}: not a spec: nested too deeply, or an anchor that contains itself.") from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return spec
 
 
