@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build, score and run the example models with the very commands that a user types, and show what came out.
 
-    python examples/demo.py demo          after: python examples/prepare.py demo --small
+python examples/demo.py demo          after: python examples/prepare.py demo --small
 """
 
 from __future__ import annotations

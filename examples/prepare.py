@@ -67,6 +67,35 @@ def fashion_mnist_items() -> list[Item]:
     ]
 
 
+def detector_items() -> list[Item]:
+    """The detector with the tensors of deformable_detr and dino, the same with rtdetr's, and composed pictures."""
+    import onnx
+    from detector import data, variants
+    from fashion_mnist import data as items
+
+    def rtdetr(source: Path) -> Callable[[Settings, Path], str]:
+        def make(settings: Settings, path: Path) -> str:
+            onnx.save(variants.rtdetr_model(source), path)
+            return f"{path.stat().st_size / 1e6:.1f} MB"
+
+        return make
+
+    def pictures(settings: Settings, path: Path) -> str:
+        count = 40 if settings.small else data.TEST_PICTURES
+        objects = data.write_test_set(path, count)
+        return f"{count} labelled pictures with {objects} objects of {len(data.CLASSES)} classes"
+
+    models = []
+    for source in (variants.WITH_PLUGIN, variants.WITH_GRIDSAMPLE):
+        derived = source.name.replace("detector", "rtdetr")
+        models += [
+            Item(f"models/{source.name}", (source,), copy_of(source), folder=False),
+            Item(f"models/{derived}", (source, Path(variants.__file__)), rtdetr(source), folder=False),
+        ]
+    sources = (Path(data.__file__), items.TEST_IMAGES, items.TEST_LABELS, *sorted(data.BACKGROUNDS.glob("*.jpg")))
+    return [*models, Item("data/detector", sources, pictures)]
+
+
 def ocr_items() -> list[Item]:
     """PP-OCR behind the tensors of ocdnet and ocrnet, rendered pages and lines."""
     import onnx
@@ -104,6 +133,7 @@ def ocr_items() -> list[Item]:
 
 GROUPS: dict[str, Callable[[], list[Item]]] = {
     "fashion_mnist": fashion_mnist_items,
+    "detector": detector_items,
     "ocr": ocr_items,
 }
 

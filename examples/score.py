@@ -1,0 +1,217 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Score the example models with ONNX Runtime and a few lines of our own, apart from the package.
+
+    python examples/score.py demo [--only fashion_mnist,detector,ocr]
+
+These are the figures in README.md: what `<network> evaluate` must reach on the same files. The preprocessing follows
+each network's convention; boxes are scored by faster-coco-eval. Text is matched here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pyclipper
+from PIL import Image
+from shapely.geometry import Polygon
+
+MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    """A model on the CPU."""
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+# --- classification -------------------------------------------------------------------------------------------------
+
+
+def centre_crop(picture: Image.Image, size: int) -> Image.Image:
+    """Resize the short side to size + 32 (bicubic), cut the middle: what `classification_pyt` does when deployed."""
+    ratio = (size + 32) / min(picture.size)
+    picture = picture.resize([int(side * ratio) for side in picture.size], Image.Resampling.BICUBIC)
+    left, top = (round(side / 2) - round(size / 2) for side in picture.size)
+    return picture.crop((left, top, left + size, top + size))
+
+
+def plain_resize(picture: Image.Image, size: int) -> Image.Image:
+    """Resize to size x size (bilinear): what training does."""
+    return picture.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def score_fashion_mnist(folder: Path) -> None:
+    """Top-1 accuracy under both ways of preprocessing."""
+    model = session(folder / "models/fashion_mnist.onnx")
+    size = model.get_inputs()[0].shape[2]
+    classes = (folder / "data/fashion_mnist/classes.txt").read_text(encoding="utf-8").splitlines()
+    files = sorted((folder / "data/fashion_mnist/images").glob("*/*.png"))
+    labels = np.array([classes.index(file.parent.name) for file in files])
+    for prepare in (centre_crop, plain_resize):
+        found = []
+        for part in np.array_split(np.array(files, object), max(1, len(files) // 100)):
+            pictures = np.stack([np.asarray(prepare(Image.open(file).convert("RGB"), size)) for file in part])
+            tensor = (pictures.astype(np.float32) / 255 - MEAN) / STD
+            found.append(model.run(None, {"input": tensor.transpose(0, 3, 1, 2)})[0].argmax(1))
+        hits = int((np.concatenate(found) == labels).sum())
+        print(f"  {prepare.__name__}: top-1 {hits / len(files):.4f} ({hits} of {len(files)})")
+
+
+# --- detection ------------------------------------------------------------------------------------------------------
+
+
+def detect(model: onnxruntime.InferenceSession, file: Path, rtdetr: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The 100 best detections of one picture: boxes [100, 4] (x, y, w, h in pixels), category ids, scores."""
+    picture = np.asarray(Image.open(file).convert("RGB"), np.float32)
+    height, width = picture.shape[:2]
+    size = model.get_inputs()[0].shape[:1:-1]
+    tensor = cv2.resize(picture, tuple(size), interpolation=cv2.INTER_LINEAR) / 255
+    if not rtdetr:
+        tensor = (tensor - MEAN) / STD
+    logits, boxes = (output[0] for output in model.run(None, {"inputs": tensor.transpose(2, 0, 1)[None]}))
+    scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    best = np.argsort(-scores, axis=None, kind="stable")[:100]
+    query, label = np.divmod(best, logits.shape[1])
+    centre, extent = boxes[query, :2], boxes[query, 2:]
+    edges = np.hstack([centre - extent / 2, centre + extent / 2]).clip(0, 1) * [width, height, width, height]
+    edges[:, 2:] -= edges[:, :2]
+    return edges, label + (1 if rtdetr else 0), scores.ravel()[best]
+
+
+def score_detector(folder: Path) -> None:
+    """COCO's average precision of the versions that ONNX Runtime can run."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    annotations = folder / "data/detector/annotations.json"
+    truth = COCO(str(annotations))
+    for name in ("detector_gridsample", "rtdetr_gridsample"):
+        model = session(folder / f"models/{name}.onnx")
+        results = []
+        for image in json.loads(annotations.read_text(encoding="utf-8"))["images"]:
+            file = folder / "data/detector/images" / image["file_name"]
+            for box, label, value in zip(*detect(model, file, name.startswith("rtdetr")), strict=True):
+                results.append(
+                    {"image_id": image["id"], "category_id": int(label), "bbox": box.tolist(), "score": float(value)}
+                )
+        evaluation = COCOeval_faster(truth, truth.loadRes(results), "bbox", print_function=lambda *_: None)
+        evaluation.run()
+        ap, ap50, ap75, small, medium = evaluation.stats[:5]
+        print(
+            f"  {name}: AP {ap:.4f}, AP50 {ap50:.4f}, AP75 {ap75:.4f}, small {small:.4f}, medium {medium:.4f} "
+            f"({len(truth.imgs)} pictures, {len(truth.anns)} objects)"
+        )
+
+
+# --- text -----------------------------------------------------------------------------------------------------------
+
+
+def text_boxes(probability: np.ndarray, threshold: float, least: float, unclip: float) -> list[np.ndarray]:
+    """Rectangles [4, 2] of the regions of a probability map, as DBNet's box representer finds them."""
+    contours, _ = cv2.findContours((probability > threshold).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    found = []
+    for contour in contours:
+        rectangle = cv2.minAreaRect(contour)
+        if min(rectangle[1]) < 3:
+            continue
+        corners = cv2.boxPoints(rectangle)
+        mask = cv2.fillPoly(np.zeros(probability.shape, np.uint8), [corners.astype(np.int32)], 1)
+        if probability[mask > 0].mean() < least:
+            continue
+        shape = Polygon(corners)
+        offset = pyclipper.PyclipperOffset()
+        offset.AddPath(corners.tolist(), pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)
+        grown = offset.Execute(shape.area * unclip / shape.length)
+        rectangle = cv2.minAreaRect(np.array(grown[0], np.float32))
+        if min(rectangle[1]) >= 5:
+            found.append(cv2.boxPoints(rectangle))
+    return found
+
+
+def read_quadrilaterals(file: Path) -> tuple[list[Polygon], list[bool]]:
+    """The lines of an ICDAR ground truth file and whether each is to be ignored."""
+    rows = [line.split(",", 8) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [Polygon(np.array(row[:8], float).reshape(4, 2)) for row in rows], [row[8] == "###" for row in rows]
+
+
+def match(truth: list[Polygon], ignored: list[bool], found: list[Polygon]) -> tuple[int, int, int]:
+    """Matched, true and found boxes of one picture (IoU > 0.5, one to one), without those that lie on ignored text."""
+    nobody = [region for region, skip in zip(truth, ignored, strict=True) if skip]
+    wanted = [region for region, skip in zip(truth, ignored, strict=True) if not skip]
+    kept = [box for box in found if not any(box.intersection(r).area > 0.5 * box.area for r in nobody)]
+    free, hits = set(range(len(kept))), 0
+    for region in wanted:
+        for k in sorted(free):
+            common = region.intersection(kept[k]).area
+            if common > 0.5 * (region.area + kept[k].area - common):
+                free.discard(k)
+                hits += 1
+                break
+    return hits, len(wanted), len(kept)
+
+
+def score_ocr(folder: Path) -> None:
+    """H-mean of text detection and exact matches of recognition."""
+    model = session(folder / "models/ocdnet.onnx")
+    totals = np.zeros(3, int)
+    files = sorted((folder / "data/ocdnet/img").glob("*.jpg"))
+    for file in files:
+        picture = cv2.imread(str(file)).astype(np.float32)
+        scale = np.array([picture.shape[1] / 1280, picture.shape[0] / 736])
+        resized = cv2.resize(picture, (1280, 736), interpolation=cv2.INTER_LINEAR)
+        tensor = (resized - np.array([122.67891434, 116.66876762, 104.00698793], np.float32)) / 255
+        probability = model.run(None, {"input": tensor.transpose(2, 0, 1)[None]})[0][0, 0]
+        found = [Polygon(box * scale) for box in text_boxes(probability, 0.3, 0.55, 1.5)]
+        totals += match(*read_quadrilaterals(folder / "data/ocdnet/gt" / f"gt_{file.stem}.txt"), found)
+    hits, wanted, kept = totals
+    precision, recall = hits / kept, hits / wanted
+    h_mean = 2 * precision * recall / (precision + recall)
+    print(f"  ocdnet: H-mean {h_mean:.4f}, precision {precision:.4f}, recall {recall:.4f} "
+          f"({len(files)} pages, {wanted} lines)")  # fmt: skip
+
+    model = session(folder / "models/ocrnet/ocrnet.onnx")
+    characters = (folder / "models/ocrnet/characters.txt").read_bytes().decode().split("\n")[:-1]
+    rows = [row.split("\t") for row in (folder / "data/ocrnet/gt.txt").read_text(encoding="utf-8").splitlines()]
+    exact = loose = 0
+    for name, label in rows:
+        picture = Image.open(folder / "data/ocrnet/img" / name).convert("L").resize((320, 48), Image.Resampling.BICUBIC)
+        tensor = (np.asarray(picture, np.float32) / 255 - 0.5) / 0.5
+        ids = model.run(["output_id"], {"input": tensor[None, None]})[0][0]
+        kept_ids = ids[np.diff(ids, prepend=-1) != 0]
+        text = "".join(characters[k - 1] for k in kept_ids if k)
+        exact += text == label
+        loose += text.replace(" ", "") == label.replace(" ", "")
+    print(
+        f"  ocrnet: exact {exact / len(rows):.4f}, without regard to spaces {loose / len(rows):.4f} ({len(rows)} lines)"
+    )
+
+
+GROUPS: dict[str, Callable[[Path], None]] = {
+    "fashion_mnist": score_fashion_mnist,
+    "detector": score_detector,
+    "ocr": score_ocr,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="what prepare.py wrote")
+    parser.add_argument("--only", default=",".join(GROUPS), help="groups, separated by commas")
+    args = parser.parse_args()
+    for group in args.only.split(","):
+        print(group)
+        start = time.monotonic()
+        GROUPS[group](args.folder)
+        print(f"  {time.monotonic() - start:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
