@@ -55,14 +55,14 @@ def font_chooser(wheel: Path) -> Fonts:
 
 
 def random_text(rng: np.random.Generator, words: int) -> str:
-    """Some words in one of four styles of writing, or a number."""
+    """Words in different styles of writing and numbers, with blanks or hyphens between."""
     parts = []
     for _ in range(words):
         word = WORDS[rng.integers(len(WORDS))]
         style = rng.integers(5)
         numbers = str(rng.integers(10, 9999)), f"{rng.integers(1, 99)}.{rng.integers(10, 99)}", f"A{rng.integers(999)}"
         parts.append((word, word.capitalize(), word.upper(), word.capitalize(), numbers[rng.integers(3)])[style])
-    return " ".join(parts)
+    return ("-" if rng.random() < 0.4 else " ").join(parts)
 
 
 def ink(text: str, font: ImageFont.FreeTypeFont) -> np.ndarray:
@@ -171,19 +171,19 @@ def write_pages(folder: Path, wheel: Path, count: int = PAGES, seed: int = 1) ->
 
 
 def render_line(rng: np.random.Generator, fonts: Fonts) -> tuple[np.ndarray, str]:
-    """One cut-out line: RGB picture [H, W, 3] uint8 about 320 : 48, as the recogniser's input is, and its text."""
-    height = int(rng.integers(36, 64))
-    width = round(height * rng.uniform(5.9, 7.4))
-    text = random_text(rng, int(rng.choice([1, 1, 1, 2, 2])))
-    size = int(height * rng.uniform(0.62, 0.8))
-    mask = ink(text, fonts(rng, size))
-    room = min(1.0, 0.94 * width / mask.shape[1], 0.86 * height / mask.shape[0])
-    if room < 1:
-        mask = cv2.resize(mask, None, fx=room, fy=room, interpolation=cv2.INTER_AREA)
+    """One line cut out closely: RGB picture [H, W, 3] uint8 and its text.
+
+    The recogniser squashes whatever it gets to 320 x 48, so only lines of about that shape are taken.
+    """
+    while True:
+        text = random_text(rng, int(rng.choice([1, 1, 2, 2, 3])))
+        mask = ink(text, fonts(rng, int(rng.integers(26, 48))))
+        margin = rng.uniform(0.1, 0.25, 4) * mask.shape[0]
+        height, width = (round(side) for side in (mask.shape[0] + margin[:2].sum(), mask.shape[1] + margin[2:].sum()))
+        if 4.5 < width / height < 9:
+            break
     picture, light = background(rng, height, width)
-    free_x, free_y = width - mask.shape[1], height - mask.shape[0]
-    left, middle = min(free_x, rng.uniform(0.02, 0.2) * width), height / 2 + rng.uniform(-0.2, 0.2) * free_y
-    centre = np.array([left + mask.shape[1] / 2, middle])
+    centre = np.array([margin[2] + mask.shape[1] / 2, margin[0] + mask.shape[0] / 2])
     paint(picture, mask, centre, rng.uniform(-1, 1), text_colour(rng, light))
     return picture.clip(0, 255).round().astype(np.uint8), text
 
