@@ -11,23 +11,28 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nvidia_tao_deploy import registry
 from nvidia_tao_deploy.cli_arguments import Arguments, parse, usage
-from nvidia_tao_deploy.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_OTHER, SpecError, TaoDeployError, did_you_mean
+from nvidia_tao_deploy.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_OTHER,
+    EXIT_TERMINATED,
+    SpecError,
+    TaoDeployError,
+    Terminated,
+    did_you_mean,
+)
 
 if TYPE_CHECKING:
     from nvidia_tao_deploy.network import Network
 
 logger = logging.getLogger("nvidia_tao_deploy")
-EXIT_TERMINATED = 143
-
-
-class _Terminated(BaseException):
-    """SIGTERM: ends a task as an exception does, so that nothing half-written stays behind."""
 
 
 class _Commands:
@@ -36,10 +41,30 @@ class _Commands:
     def __getattr__(self, name: str) -> Callable[[], int]:
         if name not in registry.NETWORKS:
             raise AttributeError(name)
-        return lambda: main(name, sys.argv[1:])
+        return lambda: program(name, sys.argv[1:])
 
 
 commands = _Commands()
+
+
+def program(command: str, argv: Sequence[str]) -> int:
+    """`main` as the whole of a process: SIGTERM is an orderly end, and a build that cannot be stopped is left behind."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = main(command, argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_OTHER
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except Terminated:
+        code = EXIT_TERMINATED
+    if any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)  # ending Python under a thread that is inside a builder can crash
+    return code
 
 
 def main(command: str, argv: Sequence[str]) -> int:
@@ -61,19 +86,17 @@ def main(command: str, argv: Sequence[str]) -> int:
 def _guarded(network: Network, arguments: Arguments) -> int:
     from nvidia_tao_deploy import logs
 
-    logs.setup()
-    signal.signal(signal.SIGTERM, _terminate)
     try:
+        logs.setup()
         _run(network, arguments)
     except TaoDeployError as error:
         return _fail(error.message, error.exit_code, error.hint)
     except KeyboardInterrupt:
         return _fail("Interrupted.", EXIT_INTERRUPTED)
-    except _Terminated:
+    except Terminated:
         return _fail("Terminated.", EXIT_TERMINATED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output went away
-        return EXIT_OTHER
+        raise
     except Exception as error:
         from nvidia_tao_deploy.status import describe
 
@@ -93,7 +116,7 @@ def _run(network: Network, arguments: Arguments) -> None:
             return
         folder = contexts.results_folder(composed.spec, arguments.subtask)
         contexts.make_folder(folder)
-    except TaoDeployError as error:
+    except BaseException as error:
         _note_early_failure(network, arguments, error)
         raise
     from nvidia_tao_deploy.status import Status
@@ -119,7 +142,7 @@ def _default_specs(network: Network, spec: Any) -> None:
     default_specs.run(network, Path(require(spec, "results_dir")))
 
 
-def _note_early_failure(network: Network, arguments: Arguments, error: TaoDeployError) -> None:
+def _note_early_failure(network: Network, arguments: Arguments, error: BaseException) -> None:
     """A FAILURE line for a spec that does not load: its results folder is read off as well as can be."""
     from nvidia_tao_deploy.status import Status
     from nvidia_tao_deploy.tasks.context import FOLDERS
@@ -137,7 +160,7 @@ def _note_early_failure(network: Network, arguments: Arguments, error: TaoDeploy
 
 
 def _terminate(*_: object) -> NoReturn:
-    raise _Terminated
+    raise Terminated
 
 
 def _usage_error(command: str, error: SpecError) -> int:
@@ -165,4 +188,4 @@ def run_module(argv: Sequence[str]) -> int:
     if argv[0] not in registry.NETWORKS:
         hint = did_you_mean(argv[0], registry.NETWORKS) or f"Networks: {', '.join(registry.NETWORKS)}"
         return _usage_error("nvidia_tao_deploy", SpecError(f"unknown network '{argv[0]}'", hint))
-    return main(argv[0], argv[1:])
+    return program(argv[0], argv[1:])

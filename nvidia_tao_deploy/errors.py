@@ -10,6 +10,7 @@ from collections.abc import Iterable
 EXIT_OK = 0
 EXIT_OTHER = 1
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 class TaoDeployError(Exception):
@@ -26,6 +27,10 @@ class TaoDeployError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: ends a task as Ctrl-C does, so that nothing half-written stays behind and the end is noted."""
 
 
 class SpecError(TaoDeployError):

@@ -8,69 +8,131 @@ import errno
 import json
 import math
 import os
-import tempfile
+import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nvidia_tao_deploy.errors import TaoDeployError
 
+# What a file system without nameless files answers (NFS, older overlay file systems).
+_NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+
 
 def write_atomic(path: Path, content: bytes | str, durable: bool = True) -> None:
-    """Write beside `path`, flush to disk, then rename onto it. The folder is made.
+    """Write a file so that it appears at once and whole, or not at all; see `write_together`."""
+    write_together({path: content}, durable)
 
-    With `durable` false the flush is left to the operating system: right for one of thousands of small results.
 
-    On any failure, a full disk or a signal included, the old file stays as it was and nothing else is left.
+def write_together(contents: Mapping[Path, bytes | str], durable: bool = True) -> None:
+    """Write files that belong together: all are on disk before the first one takes its place. Folders are made.
+
+    The new content has no name until it is complete (Linux's O_TMPFILE), so even a killed process leaves nothing. On any
+    failure, a full disk or a signal included, the old files stay as they were. A symbolic link is followed.
+
+    Args:
+        contents: path -> content; text is written as UTF-8.
+        durable: flush to the disk itself; False leaves that to the operating system, right for one of thousands of
+            small results.
 
     Raises:
-        TaoDeployError: the file cannot be written (says why).
+        TaoDeployError: a file cannot be written (says why).
     """
-    data = content.encode() if isinstance(content, str) else content
-    temporary = None
+    staged: list[_Staged] = []
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private
+        for path, content in contents.items():
+            try:
+                target = path.resolve()
+                if target.exists() and not target.is_file():
+                    raise TaoDeployError(f"{path}: cannot be written: not a regular file.")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                staged.append(_Staged(target))
+                data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+                staged[-1].fill(data, durable)
+            except OSError as error:
+                raise TaoDeployError(f"{path}: cannot be written: {reason(error)}.") from error
+        for path, part in zip(contents, staged, strict=True):
+            try:
+                part.publish(durable)
+            except OSError as error:
+                raise TaoDeployError(f"{path}: cannot be written: {reason(error)}.") from error
+    finally:
+        for part in staged:
+            part.drop()
+
+
+class _Staged:
+    """New content of `target`, on the same file system, not yet in its place."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._name: Path | None = None
+        try:
+            self._handle = os.open(target.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
+        except OSError as error:
+            if error.errno not in _NO_NAMELESS:
+                raise
+            name = self._free_name()
+            self._handle = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            self._name = name
+
+    def _free_name(self) -> Path:
+        return self._target.with_name(f".{self._target.name[:200]}.{secrets.token_hex(4)}.part")
+
+    def fill(self, data: bytes, durable: bool) -> None:
+        with open(self._handle, "wb", closefd=False) as file:  # noqa: PTH123 (a descriptor, not a path)
             file.write(data)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        Path(temporary).replace(path)
-        temporary = None
-    except OSError as error:
-        raise TaoDeployError(f"{path}: cannot be written: {reason(error)}.") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+
+    def publish(self, durable: bool) -> None:
+        if self._name is None:
+            name = self._free_name()
+            # linkat with AT_SYMLINK_FOLLOW, which Python uses only where a folder descriptor is given
+            os.link(f"/proc/self/fd/{self._handle}", name, src_dir_fd=self._handle, follow_symlinks=True)
+            self._name = name
+        self._name.replace(self._target)
+        self._name = None
+        if durable:
+            folder = os.open(self._target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def drop(self) -> None:
+        os.close(self._handle)
+        if self._name is not None:
+            self._name.unlink(missing_ok=True)
 
 
 def reason(error: OSError) -> str:
-    """The operating system's words, with the amount free when the disk is full."""
+    """The operating system's words, with the way out when the disk is full."""
     text = error.strerror or str(error)
     return f"{text}; free some space on this disk and run again" if error.errno == errno.ENOSPC else text
 
 
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
-
-
 def to_json(value: Any, indent: int | None = None) -> str:
-    """JSON that every reader accepts: NaN and infinities become null, numpy numbers become numbers."""
+    """JSON that every reader accepts: NaN and infinities become null, numpy numbers become numbers, and the parts of a
+    file name that are no text become U+FFFD."""
     return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_text(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (str, bool, int)):
+    if value is None or isinstance(value, (bool, int)):
         return value
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return _plain(value.tolist())
-    return str(value)
+    return _text(str(value))
+
+
+def _text(value: str) -> str:
+    """Without lone surrogates, Python's stand-ins for bytes that are not UTF-8: no encoding can hold those."""
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

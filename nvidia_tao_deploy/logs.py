@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +33,25 @@ def level() -> int:
     return value if isinstance(value, int) else logging.INFO
 
 
+@cache
 def console() -> Console:
-    """A console on stdout; as wide as the terminal, or 120 columns in a file."""
+    """The console on stdout; as wide as the terminal, or 120 columns in a file. Shared, so that log lines and a live
+    progress bar do not write over each other."""
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
-    return Console(width=None if terminal else 120, highlight=False, soft_wrap=not terminal)
+    # names and paths are data: "[red]" and ":key:" in them are no markup
+    return Console(width=None if terminal else 120, highlight=False, soft_wrap=not terminal, markup=False, emoji=False)
 
 
 def setup() -> None:
     """Configure logging once for a command."""
+    console.cache_clear()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
+    logging.raiseExceptions = False  # a closed pipe is no reason for a traceback
+    warnings.filterwarnings("ignore", module="PIL")  # odd metadata in a picture that can be read all the same
     root = logging.getLogger("nvidia_tao_deploy")
     root.setLevel(level())
     root.propagate = False
@@ -72,7 +84,11 @@ def _add_job_log(root: logging.Logger) -> None:
     if not folder.is_dir():
         root.warning("JOB_ID is set, but there is no folder %s: no job log is written", folder)
         return
-    handler = logging.FileHandler(folder / "microservices_log.txt", encoding="utf-8")
+    try:
+        handler = logging.FileHandler(folder / "microservices_log.txt", encoding="utf-8")
+    except OSError as error:
+        root.warning("No job log is written: %s", error)
+        return
     handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s"))
     root.addHandler(handler)
 

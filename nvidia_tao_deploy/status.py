@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nvidia_tao_deploy.errors import TaoDeployError
+from nvidia_tao_deploy.errors import TaoDeployError, Terminated
 from nvidia_tao_deploy.files import reason, to_json
 
 logger = logging.getLogger(__name__)
@@ -82,14 +82,16 @@ class Status:
             return
         if error is None:
             self.write(State.SUCCESS, f"{self._task.capitalize()} finished successfully.")
-        elif isinstance(error, KeyboardInterrupt):
-            self.write(State.FAILURE, f"User/System interruption: {self._task.capitalize()} was interrupted")
         else:
             self.failed(error)
 
     def failed(self, error: BaseException) -> None:
         """Note how the task failed; nothing more is written when the context ends."""
-        self.write(State.FAILURE, describe(error))
+        if isinstance(error, (KeyboardInterrupt, Terminated)):
+            how = "interrupted" if isinstance(error, KeyboardInterrupt) else "terminated"
+            self.write(State.FAILURE, f"User/System interruption: {self._task.capitalize()} was {how}")
+        else:
+            self.write(State.FAILURE, describe(error))
         self._ended = True
 
     def kpi(self, values: Mapping[str, float]) -> None:
@@ -112,11 +114,12 @@ class Status:
 
 def describe(error: BaseException) -> str:
     """The FAILURE message of an exception, with TAO's prefixes where it has one for the class."""
-    text = str(error) or type(error).__name__
+    name = type(error).__name__
+    text = str(error) or name
     if isinstance(error, TaoDeployError):
         prefix = _PREFIXES.get(error.exit_code)
         return f"{prefix}: {text}" if prefix else text
     for kinds, prefix in _CLASSES:
         if isinstance(error, kinds):
             return f"{prefix}: {text}"
-    return f"{type(error).__name__}: {text}"
+    return text if text == name else f"{name}: {text}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nvidia_tao_deploy.engine.contract import Backend, Engine
 from nvidia_tao_deploy.errors import EngineError, SpecError
+from nvidia_tao_deploy.files import reason
 
 logger = logging.getLogger(__name__)
 
@@ -72,12 +73,14 @@ def load_engine(path: Path, device: int = 0, key: str = "trt_engine") -> Engine:
     Raises:
         EngineError: the file is missing, empty, of no known kind, or its backend refuses it.
     """
-    if not path.is_file():
-        raise EngineError(
-            f"{key}: {path}: no such file.", hint="Build it with gen_trt_engine, or name an .onnx file to run that."
-        )
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    way_out = "Build it with gen_trt_engine, or name an .onnx file to run that."
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except FileNotFoundError as error:
+        raise EngineError(f"{key}: {path}: no such file.", hint=way_out) from error
+    except OSError as error:
+        raise EngineError(f"{key}: {path}: cannot be read: {reason(error)}.", hint=way_out) from error
     if not head:
         raise EngineError(f"{key}: {path}: the file is empty.", hint="Build it again with gen_trt_engine.")
     for name in BACKENDS:
@@ -89,4 +92,4 @@ def load_engine(path: Path, device: int = 0, key: str = "trt_engine") -> Engine:
             raise EngineError(f"{key}: {path} is a file for {name}, which cannot be used here: {problem}")
         logger.info("%s: running with %s", path, name)
         return backend.load(path.read_bytes(), path, device)
-    raise EngineError(f"{key}: {path}: neither a TensorRT engine nor an ONNX model.")
+    raise EngineError(f"{key}: {path}: neither a TensorRT engine nor an ONNX model.", hint=way_out)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy.engine.contract import BuildPlan, Built
-from nvidia_tao_deploy.files import to_json, write_atomic
+from nvidia_tao_deploy.files import to_json
 from nvidia_tao_deploy.version import __version__
 
 if TYPE_CHECKING:
@@ -27,11 +27,9 @@ def path_of(engine: Path) -> Path:
     return engine.with_name(f"{engine.name}.json")
 
 
-def write(
-    engine: Path, network: str, backend: str, model: Model, plan: BuildPlan, built: Built, seconds: float
-) -> dict[str, Any]:
-    """Write the facts beside the engine; returns them."""
-    facts: dict[str, Any] = {
+def facts(network: str, backend: str, model: Model, plan: BuildPlan, built: Built, seconds: float) -> dict[str, Any]:
+    """What there is to say about an engine that was just built."""
+    return {
         "format": FORMAT,
         "tool": f"nvidia-tao-deploy {__version__}",
         "network": network,
@@ -50,8 +48,11 @@ def write(
         "layers_precision": [f"{item.pattern}:{item.dtype}" for item in plan.layers_precision],
         "details": dict(built.details),
     }
-    write_atomic(path_of(engine), to_json(facts, indent=2) + "\n")
-    return facts
+
+
+def text(facts: dict[str, Any]) -> str:
+    """The json file's content."""
+    return to_json(facts, indent=2) + "\n"
 
 
 def read(engine: Path) -> dict[str, Any] | None:
@@ -64,7 +65,10 @@ def read(engine: Path) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         logger.warning("%s: cannot be read and is left aside: %s", path, error)
         return None
-    return facts if isinstance(facts, dict) else None
+    if not isinstance(facts, dict):
+        logger.warning("%s: is not what gen_trt_engine writes, and is left aside", path)
+        return None
+    return facts
 
 
 def mismatch(engine: Path, network: str) -> str | None:

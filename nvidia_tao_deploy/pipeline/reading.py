@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nvidia_tao_deploy import environment
 from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Frame, Prepare, Sample
 
@@ -46,8 +47,7 @@ class Reading:
 
 def worker_count() -> int:
     """Threads that read and preprocess: TAO_DEPLOY_WORKERS, else one per core that this process may use."""
-    asked = os.environ.get(WORKERS_VARIABLE, "")
-    return max(1, int(asked)) if asked.isdigit() else len(os.sched_getaffinity(0))
+    return environment.count(WORKERS_VARIABLE) or len(os.sched_getaffinity(0))
 
 
 class Reader:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,8 @@ def make_folder(folder: Path) -> None:
     """Raises TaoDeployError when the folder cannot be made or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".write-test"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell: read-only mounts, root
+            pass
     except OSError as error:
         raise TaoDeployError(
             f"results_dir: {folder}: cannot be written: {reason(error)}.", hint="Choose another results_dir."

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from nvidia_tao_deploy.cli_arguments import Arguments
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.spec import yaml_file
+from nvidia_tao_deploy.spec.fields import MISSING
 from nvidia_tao_deploy.spec.migrate import find
 from nvidia_tao_deploy.tasks.context import FOLDERS
 
@@ -18,11 +21,25 @@ def likely_folder(arguments: Arguments) -> Path | None:
     if arguments.subtask not in FOLDERS:
         return None
     own, top = f"{arguments.subtask}.results_dir", "results_dir"
-    given = dict(item.lstrip("+").split("=", 1) for item in arguments.overrides if "=" in item)
+    given = _given(arguments.overrides)
     values = {key: given.get(key) or _from_file(arguments.spec, key) for key in (own, top)}
     if values[own]:
         return Path(values[own])
     return Path(values[top]) / FOLDERS[arguments.subtask] if values[top] else None
+
+
+def _given(overrides: Sequence[str]) -> dict[str, str]:
+    """Overrides with plain text as their value; those that cannot be read count for nothing here."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    given: dict[str, str] = {}
+    for text in overrides:
+        with suppress(HydraException):
+            override = OverridesParser.create().parse_override(text)
+            value = None if override.is_delete() or override.is_sweep_override() else override.value()
+            given[override.key_or_group] = _plain(value)
+    return given
 
 
 def _from_file(path: str | None, key: str) -> str:
@@ -32,4 +49,8 @@ def _from_file(path: str | None, key: str) -> str:
         _, value = find(yaml_file.read(Path(path)).tree, key)
     except SpecError:
         return ""
-    return value if isinstance(value, str) and "?" not in value and "${" not in value else ""
+    return _plain(value)
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) and value != MISSING and "${" not in value else ""

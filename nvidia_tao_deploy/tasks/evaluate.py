@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from nvidia_tao_deploy import logs
-from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.files import to_json, write_atomic
 from nvidia_tao_deploy.tasks.context import Context
 from nvidia_tao_deploy.tasks.running import opened_engine, pipeline, report_failures, results
@@ -20,8 +19,7 @@ def run(context: Context) -> None:
             for frame, prediction in results(context, running, job.samples):
                 job.metric.update(frame, prediction)
     if len(running.failures) == len(job.samples):
-        report_failures(context, running.failures, len(job.samples))
-        raise DataError("No sample could be scored.")
+        report_failures(context, running.failures, len(job.samples))  # raises: nothing can be scored
     report = job.metric.compute()
     write_atomic(context.folder / "results.json", to_json(dict(report.results), indent=2) + "\n")
     for table in report.tables:

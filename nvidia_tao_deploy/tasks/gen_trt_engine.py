@@ -14,8 +14,8 @@ from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.engine import metadata
 from nvidia_tao_deploy.engine.backends import choose
 from nvidia_tao_deploy.engine.contract import BuildPlan, Built, LayerPrecision, Profile
-from nvidia_tao_deploy.errors import BuildError, SpecError
-from nvidia_tao_deploy.files import reason, write_atomic
+from nvidia_tao_deploy.errors import BuildError, SpecError, TaoDeployError
+from nvidia_tao_deploy.files import write_together
 from nvidia_tao_deploy.network import Table
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.tasks.context import Context
@@ -48,8 +48,8 @@ def run(context: Context) -> None:
     start = time.monotonic()
     built = backend.build(model.proto, plan)
     seconds = time.monotonic() - start
-    write_atomic(target, built.blob)
-    facts = metadata.write(target, context.network.name, backend.name, model, plan, built, seconds)
+    facts = metadata.facts(context.network.name, backend.name, model, plan, built, seconds)
+    write_together({target: built.blob, metadata.path_of(target): metadata.text(facts)})
     logs.show_table(_summary(target, facts, built, plan))
 
 
@@ -112,16 +112,16 @@ def layer_precisions(items: list[str]) -> tuple[LayerPrecision, ...]:
 
 def _check_target(source: Path, target: Path) -> None:
     """Find out before a long build that the result could not be written, or would replace the model."""
-    if target.is_dir():
-        raise SpecError(f"gen_trt_engine.trt_engine: {target} is a folder; expected a file name.")
+    if target.exists() and not target.is_file():
+        kind = "a folder" if target.is_dir() else "no regular file"
+        raise SpecError(f"gen_trt_engine.trt_engine: {target} is {kind}; expected a file name.")
     if source.exists() and target.exists() and source.samefile(target):
         raise SpecError(f"gen_trt_engine.trt_engine: {target} is the ONNX model itself; it would be replaced.")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BuildError(f"gen_trt_engine.trt_engine: {target.parent}: cannot be made: {reason(error)}.") from error
-    if not os.access(target.parent, os.W_OK):
-        raise BuildError(f"gen_trt_engine.trt_engine: {target.parent}: no permission to write there.")
+    there = next(folder for folder in target.absolute().parents if folder.exists())
+    if not there.is_dir():
+        raise TaoDeployError(f"gen_trt_engine.trt_engine: {target}: {there} is not a folder.")
+    if not os.access(there, os.W_OK):
+        raise TaoDeployError(f"gen_trt_engine.trt_engine: {target}: no permission to write in {there}.")
 
 
 def _bounds(profile: Profile) -> str:

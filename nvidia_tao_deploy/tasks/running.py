@@ -120,7 +120,8 @@ def report_failures(context: Context, failures: Sequence[Failure], total: int) -
         f"{len(failures)} of {total} samples could not be used",
         failed_samples=[{"name": failure.sample.name, "reason": failure.message} for failure in failures],
     )
+    used = total - len(failures)
+    rest = f"the results are of the other {used}" if used else "there is no result"
     raise DataError(
-        f"{len(failures)} of {total} samples could not be used; the results are of the other {total - len(failures)}.",
-        hint="The list is above and in status.json.",
+        f"{len(failures)} of {total} samples could not be used; {rest}.", hint="The list is above and in status.json."
     )

@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nvidia_tao_deploy import environment
 from nvidia_tao_deploy.engine.contract import DYNAMIC, Built, TensorInfo
 from nvidia_tao_deploy.engine.feeds import check_feeds
-from nvidia_tao_deploy.errors import BuildError, EngineError
+from nvidia_tao_deploy.errors import BuildError, EngineError, TaoDeployError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,16 +50,20 @@ class OnnxRuntimeBackend:
         """The model with plugin ops rewritten and, for fp16, typed; loaded once to be sure that it runs."""
         import onnxruntime
 
+        from nvidia_tao_deploy.engine.calibration import explicit
         from nvidia_tao_deploy.graph import plugins, precision
 
         rewritten, rewrites = plugins.rewrite(model)
-        typed = precision.apply(rewritten, plan)
+        quantised, details = explicit.quantised(rewritten, plan, float_weights=False)
+        typed = precision.apply(quantised, explicit.rest(plan, "fp32"))
         blob = typed.SerializeToString()
         try:
             _session(blob, plan.verbose)
+        except TaoDeployError:
+            raise
         except Exception as error:  # onnxruntime raises classes of its own for each kind of refusal
             raise BuildError(f"ONNX Runtime refuses the model: {_first_line(error)}") from error
-        return Built(blob, {"onnxruntime": onnxruntime.__version__, "plugin_rewrites": rewrites})
+        return Built(blob, {"onnxruntime": onnxruntime.__version__, "plugin_rewrites": rewrites, **details})
 
     def load(self, blob: bytes, source: Path, device: int = 0) -> OnnxRuntimeEngine:
         from nvidia_tao_deploy.graph import plugins
@@ -71,6 +75,8 @@ class OnnxRuntimeBackend:
             return OnnxRuntimeEngine(_session(str(source)), source)  # by path: weights may lie in files beside it
         except BuildError as error:
             raise EngineError(error.message, error.hint) from error
+        except TaoDeployError:
+            raise
         except Exception as error:
             raise EngineError(f"{source}: ONNX Runtime cannot load it: {_first_line(error)}") from error
 
@@ -79,14 +85,15 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _session(model: bytes | str, verbose: bool = False) -> Any:
+def session_options(verbose: bool = False) -> Any:
+    """Options of every session: threads as TAO_DEPLOY_THREADS says, INT8 sums that cannot overflow."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    # without VNNI, the fast INT8 kernels saturate their 16-bit sums, and accuracy would depend on the CPU
+    options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 0 if verbose else 3
-    threads = int(os.environ.get(THREADS_VARIABLE, "0") or 0)
-    if threads:
-        options.intra_op_num_threads = threads
+    options.intra_op_num_threads = environment.count(THREADS_VARIABLE) or 0
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
@@ -102,12 +109,15 @@ class OnnxRuntimeEngine:
     depth = 2
 
     def __init__(self, session: Any, source: Path) -> None:
+        import onnxruntime
+
         self.inputs: tuple[TensorInfo, ...] = tuple(_info(item) for item in session.get_inputs())
         self.outputs: tuple[TensorInfo, ...] = tuple(_info(item) for item in session.get_outputs())
         self._names = [info.name for info in self.outputs]
         self._session = session
         self._source = source
         self._queue = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
+        self._options = onnxruntime.RunOptions()
 
     def buffers(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
         import numpy as np
@@ -124,11 +134,12 @@ class OnnxRuntimeEngine:
 
     def _run(self, feeds: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         try:
-            return dict(zip(self._names, self._session.run(self._names, feeds), strict=True))
+            return dict(zip(self._names, self._session.run(self._names, feeds, self._options), strict=True))
         except Exception as error:
             raise EngineError(f"{self._source}: ONNX Runtime failed: {_first_line(error)}") from error
 
     def close(self) -> None:
+        self._options.terminate = True  # a batch that nobody waits for any more
         self._queue.shutdown(wait=True, cancel_futures=True)
 
     def __enter__(self) -> OnnxRuntimeEngine:
