@@ -94,7 +94,13 @@ def session_options(verbose: bool = False) -> Any:
     options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 0 if verbose else 3
     options.intra_op_num_threads = environment.count(THREADS_VARIABLE) or 0
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return options
+
+
+def _session(model: bytes | str, verbose: bool = False) -> Any:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(model, session_options(verbose), providers=["CPUExecutionProvider"])
 
 
 def _info(argument: Any) -> TensorInfo:
