@@ -69,7 +69,7 @@ def score_fashion_mnist(folder: Path) -> None:
 
 
 def detect(model: onnxruntime.InferenceSession, file: Path, rtdetr: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The 100 best detections of one picture: boxes [100, 4] (x, y, w, h in pixels), category ids, scores."""
+    """The 100 best detections of one picture: boxes [100, 4] (x, y, w, h in pixels), labels, scores."""
     picture = np.asarray(Image.open(file).convert("RGB"), np.float32)
     height, width = picture.shape[:2]
     size = model.get_inputs()[0].shape[:1:-1]
@@ -83,16 +83,19 @@ def detect(model: onnxruntime.InferenceSession, file: Path, rtdetr: bool) -> tup
     centre, extent = boxes[query, :2], boxes[query, 2:]
     edges = np.hstack([centre - extent / 2, centre + extent / 2]).clip(0, 1) * [width, height, width, height]
     edges[:, 2:] -= edges[:, :2]
-    return edges, label + (1 if rtdetr else 0), scores.ravel()[best]
+    return edges, label, scores.ravel()[best]
 
 
 def score_detector(folder: Path) -> None:
     """COCO's average precision of the versions that ONNX Runtime can run."""
     from faster_coco_eval import COCO, COCOeval_faster
 
-    annotations = folder / "data/detector/annotations.json"
-    truth = COCO(str(annotations))
-    for name in ("detector_gridsample", "rtdetr_gridsample"):
+    for name, file_name in (
+        ("detector_gridsample", "annotations.json"),
+        ("rtdetr_gridsample", "annotations_from_0.json"),
+    ):
+        annotations = folder / "data/detector" / file_name
+        truth = COCO(str(annotations))
         model = session(folder / f"models/{name}.onnx")
         results = []
         for image in json.loads(annotations.read_text(encoding="utf-8"))["images"]:

@@ -160,9 +160,10 @@ def test_composite(index: int, items: np.ndarray, labels: np.ndarray, photograph
 
 
 def write_test_set(folder: Path, count: int = TEST_PICTURES) -> int:
-    """Write `images/*.jpg`, `annotations.json` (COCO) and `classmap.txt` into a folder; returns the number of objects.
+    """Write `images/*.jpg`, COCO annotations and `classmap.txt` into a folder; returns the number of objects.
 
-    Line k of `classmap.txt`, counted from 1, names category id k.
+    Category ids start at 1 in `annotations.json`: line k of `classmap.txt`, counted from 1, names id k. They start at 0
+    in `annotations_from_0.json`, which is the same otherwise: rtdetr's labels start there.
     """
     items, labels = fashion_mnist.read_pictures()
     photographs = read_photographs(BACKGROUNDS)
@@ -188,8 +189,12 @@ def write_test_set(folder: Path, count: int = TEST_PICTURES) -> int:
                     "segmentation": run_lengths(mask),
                 }
             )
-    categories = [{"id": k + 1, "name": name} for k, name in enumerate(CLASSES)]
-    document = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "annotations.json").write_text(json.dumps(document), encoding="utf-8")
+    for name, first in (("annotations.json", 1), ("annotations_from_0.json", 0)):
+        document = {
+            "images": images,
+            "annotations": [{**entry, "category_id": entry["category_id"] - 1 + first} for entry in annotations],
+            "categories": [{"id": id, "name": category} for id, category in enumerate(CLASSES, first)],
+        }
+        (folder / name).write_text(json.dumps(document), encoding="utf-8")
     (folder / "classmap.txt").write_text("".join(f"{name}\n" for name in CLASSES), encoding="utf-8")
     return len(annotations)
