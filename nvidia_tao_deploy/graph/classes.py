@@ -33,12 +33,14 @@ def class_count(path: Path, output: str) -> int | None:
     except (DecodeError, OSError, ValueError, RuntimeError, onnx.shape_inference.InferenceError):
         return None
     node = _chooser(inferred.graph, output)
-    return _axis_size(inferred.graph, node) if node is not None else None
+    if node is None:
+        return None
+    return _axis_size(inferred.graph, node) or _last_layer_width(inferred.graph, node.input[0])
 
 
 def _chooser(graph: onnx.GraphProto, output: str) -> onnx.NodeProto | None:
     """The nearest ArgMax or TopK upstream of a tensor."""
-    makers = {name: node for node in graph.node for name in node.output}
+    makers = _makers(graph)
     waiting, seen = [output], set()
     for name in waiting:
         node = makers.get(name)
@@ -52,6 +54,7 @@ def _chooser(graph: onnx.GraphProto, output: str) -> onnx.NodeProto | None:
 
 
 def _axis_size(graph: onnx.GraphProto, node: onnx.NodeProto) -> int | None:
+    """What shape inference found for the axis that is chosen from."""
     default = 0 if node.op_type == "ArgMax" else -1
     axis = next((item.i for item in node.attribute if item.name == "axis"), default)
     for value in [*graph.value_info, *graph.input]:
@@ -59,3 +62,25 @@ def _axis_size(graph: onnx.GraphProto, node: onnx.NodeProto) -> int | None:
             sizes = value.type.tensor_type.shape.dim
             return int(sizes[axis].dim_value) or None if -len(sizes) <= axis < len(sizes) else None
     return None
+
+
+def _last_layer_width(graph: onnx.GraphProto, name: str) -> int | None:
+    """Where shapes are unknown: columns of the last layer's weights or bias, through softmax and the like."""
+    makers = _makers(graph)
+    constants = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            constants.update((node.output[0], tuple(item.t.dims)) for item in node.attribute if item.name == "value")
+    while (node := makers.get(name)) is not None:
+        weights = [constants[item] for item in node.input if constants.get(item)]
+        if node.op_type in ("MatMul", "Add") and weights:
+            return weights[0][-1]
+        if node.op_type not in ("Softmax", "LogSoftmax", "Identity", "Cast"):
+            return None
+        name = node.input[0]
+    return None
+
+
+def _makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """Which node makes each value."""
+    return {name: node for node in graph.node for name in node.output}

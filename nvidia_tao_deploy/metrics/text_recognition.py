@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from nvidia_tao_deploy.data.text_recognition import BLANKS
 from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Frame, Report, Table
 from nvidia_tao_deploy.predictions import Text
@@ -12,7 +13,10 @@ SHOWN_MISTAKES = 10
 
 
 class ExactMatch:
-    """Share of pictures whose text is read exactly, letter case included."""
+    """Share of pictures whose text is read exactly, letter case included.
+
+    Blanks before and after the text that was read do not count: a ground-truth file cannot state any.
+    """
 
     def __init__(self) -> None:
         self._pictures = self._exact = self._same_letters = 0
@@ -21,16 +25,17 @@ class ExactMatch:
 
     def update(self, frame: Frame, prediction: Text) -> None:
         truth: str = frame.sample.target
+        read = prediction.text.strip(BLANKS)
         self._pictures += 1
-        if prediction.text == truth:
+        if read == truth:
             self._exact += 1
             self._same_letters += 1
             self._similarity += 1.0
             return
-        self._same_letters += prediction.text.casefold() == truth.casefold()
-        self._similarity += similarity(truth, prediction.text)
+        self._same_letters += read.casefold() == truth.casefold()
+        self._similarity += similarity(truth, read)
         if len(self._mistakes) < SHOWN_MISTAKES:
-            self._mistakes.append((frame.sample.name, truth, prediction.text, prediction.confidence))
+            self._mistakes.append((frame.sample.name, truth, read, prediction.confidence))
 
     def merge(self, other: ExactMatch) -> None:
         self._pictures += other._pictures

@@ -21,7 +21,7 @@ from nvidia_tao_deploy.spec.common import Experiment, GenTrtEngineSection, TaskS
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.spec.fields import ignored, option, section
 from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare
-from nvidia_tao_deploy.transforms.text import GreyAsColour, ShortSidePrepare
+from nvidia_tao_deploy.transforms.text import GreyNormalise, ShortSidePrepare
 
 # ruff: noqa: UP006, UP045
 logger = logging.getLogger(__name__)
@@ -239,8 +239,9 @@ def prepare(
     info = binding.inputs["input"]
     mode = image_mode(spec, subtask)
     # EXIF: pictures are turned as their data says, because OpenCV's reader in training does so
-    reader = GreyAsColour(exif=True) if mode == "GRAY" else PictureReader("RGB", exif=True)
-    normalise = Normalise(tuple(mean / 255 for mean in MEAN), order="RGB" if mode == "GRAY" else mode)
+    reader = PictureReader("RGB", exif=True)
+    mean = tuple(value / 255 for value in MEAN)
+    normalise = GreyNormalise(mean) if mode == "GRAY" else Normalise(mean, order=mode)
     size = network_size(spec, info, subtask)
     if size is None:
         return ShortSidePrepare(info.name, resizing(spec).short_side, normalise, reader, keep_picture)

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.data.pictures import PictureReader
@@ -74,7 +73,7 @@ class PicturePrepare:
     input: str
     shape: tuple[int, int, int]
     normalise: Normalise
-    reader: Callable[[Path], np.ndarray] = PictureReader()
+    reader: PictureReader = PictureReader()
     resize: Resize = stretch
     keep_picture: bool = False
 

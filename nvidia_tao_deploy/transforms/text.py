@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.data.pictures import PictureReader
@@ -23,15 +22,15 @@ MULTIPLE = 32
 """Heights and widths that a text detector takes: its deepest features have a stride of 32."""
 
 
-@dataclass(frozen=True, slots=True)
-class GreyAsColour:
-    """Reads a picture as grey levels in three equal channels: what `img_mode: GRAY` means to a 3-channel network."""
+class GreyNormalise(Normalise):
+    """Grey levels (ITU-R 601 luma) in three equal channels: what `img_mode: GRAY` means to a 3-channel network."""
 
-    exif: bool = False
+    def __call__(self, picture: np.ndarray, row: np.ndarray) -> None:
+        """(H,W,3) uint8 or float32 0..255 RGB -> `row` (3,H,W), in place."""
+        import cv2
 
-    def __call__(self, path: Path) -> np.ndarray:
-        """(H,W,3) uint8. Raises as PictureReader."""
-        return PictureReader("L", self.exif)(path).repeat(3, axis=2)
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        super().__call__(cv2.merge([grey, grey, grey]), row)
 
 
 def fit_height(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
@@ -61,7 +60,7 @@ class ShortSidePrepare:
     input: str
     short_side: int
     normalise: Normalise
-    reader: PictureReader | GreyAsColour
+    reader: PictureReader
     keep_picture: bool = False
 
     @property
