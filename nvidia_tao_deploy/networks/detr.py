@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional  # noqa: UP035  (see spec.common)
 
 from nvidia_tao_deploy.data.classmap import ClassNames, class_names
+from nvidia_tao_deploy.data.coco import OFFICIAL_CATEGORY_IDS
 from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
 from nvidia_tao_deploy.engine.contract import DYNAMIC
-from nvidia_tao_deploy.errors import EngineError
+from nvidia_tao_deploy.errors import EngineError, SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.common import Experiment, GenTrtEngineSection, TaskSection, TensorRTSection
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 # ruff: noqa: UP006, UP045
 logger = logging.getLogger(__name__)
+
+MANY_LABELS = 1 << 16
+"""More than any model has: stands in where the number of labels is open."""
 
 LARGE_BACKBONES = ("vit_large_dinov2", "vit_large_nvdinov2")
 LARGE_BACKBONE_WORKSPACE = 20480
@@ -71,19 +75,15 @@ class Dataset:
     test_data_sources: TestDataSources = section(TestDataSources)
     infer_data_sources: InferDataSources = section(InferDataSources)
     eval_class_ids: Optional[List[int]] = option(None, "the only COCO category ids that evaluate counts; null: all")
+    contiguous_labels: bool = option(
+        False, "evaluate: the model's labels are the categories of json_file numbered by rising id, not the ids"
+    )
     augmentation: NormalisedAugmentation = section(NormalisedAugmentation)
 
 
 @dataclass
-class DinoDataset(Dataset):
-    contiguous_labels: bool = option(
-        False, "the model's labels are the categories of json_file numbered by rising id, not the ids themselves"
-    )
-
-
-@dataclass
 class RtdetrDataset(Dataset):
-    remap_mscoco_category: bool = option(False, "label 0..79 stands for the 80 COCO category ids 1..90 (evaluate)")
+    remap_mscoco_category: bool = option(False, "evaluate: labels 0..79 stand for the 80 COCO category ids 1..90")
     augmentation: PlainAugmentation = section(PlainAugmentation)  # type: ignore[assignment]
 
 
@@ -126,7 +126,6 @@ class Spec(Experiment):
 
 @dataclass
 class DinoSpec(Spec):
-    dataset: DinoDataset = section(DinoDataset)
     model: ModelWithBackbone = section(ModelWithBackbone)
 
 
@@ -147,14 +146,12 @@ class Family:
     """What differs between the networks, beside their schemas.
 
     Attributes:
-        first_label: label that the first line of the class list names.
+        first_label: label of the first class: what the first line of the class list names.
         statistics: spec -> (mean, std) of pixels 0..1.
-        category_ids: (spec, annotations, number of labels) -> COCO category id of each label, -1 for none.
     """
 
     first_label: int
     statistics: Callable[[Any], tuple[tuple[float, ...], tuple[float, ...]]]
-    category_ids: Callable[[Any, CocoAnnotations, int], np.ndarray]
 
     def prepare(self, spec: Any, binding: Binding, subtask: str, keep_picture: bool = False) -> PicturePrepare:
         info = binding.inputs["inputs"]
@@ -182,10 +179,38 @@ class Family:
         sources = spec.dataset.test_data_sources
         annotations = read_coco(require(spec, "dataset.test_data_sources.json_file"))
         samples = annotations.samples(sources.image_dir, "dataset.test_data_sources.image_dir")
-        labels = _label_count(spec, binding)
-        category_ids = self.category_ids(spec, annotations, labels)
+        count = binding.size("pred_logits", 2)
+        category_ids = self.category_ids(spec, annotations, count if count != DYNAMIC else MANY_LABELS)
         metric = CocoMetric(annotations, category_ids, spec.dataset.eval_class_ids)
         return Evaluation(samples, DetrDecode(spec.model.num_select), metric)
+
+    def category_ids(self, spec: Any, annotations: CocoAnnotations, labels: int) -> np.ndarray:
+        """COCO category id of labels 0 to `labels` - 1, -1 for none: the label itself, unless the spec says otherwise.
+
+        With contiguous_labels the categories by rising id are labels `first_label`, `first_label` + 1, ...; where
+        the model has exactly as many labels as there are categories, there is no room for a background label and
+        they start at 0.
+
+        Raises:
+            SpecError: two keys contradict each other.
+        """
+        import numpy as np
+
+        remap = getattr(spec.dataset, "remap_mscoco_category", False)
+        if remap and spec.dataset.contiguous_labels:
+            raise SpecError(
+                "dataset.remap_mscoco_category and dataset.contiguous_labels are both true; set one of them."
+            )
+        if not remap and not spec.dataset.contiguous_labels:
+            _warn_of_other_numbering(spec, annotations, labels)
+            return np.arange(labels)
+        ids = np.asarray(OFFICIAL_CATEGORY_IDS) if remap else annotations.category_ids
+        first = 0 if remap or labels == len(ids) else self.first_label
+        table = np.full(labels, -1)
+        count = min(len(ids), labels - first)
+        table[first : first + count] = ids[:count]
+        logger.info("Labels %d to %d are the category ids %d to %d", first, first + count - 1, ids[0], ids[count - 1])
+        return table
 
     def inference(self, spec: Any, binding: Binding, results_dir: Path) -> Inference:
         from nvidia_tao_deploy.decode.detr import DetrDecode
@@ -238,52 +263,25 @@ def unit_statistics(spec: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
-def _label_count(spec: Any, binding: Binding) -> int:
-    """The model's number of labels; where it leaves it open, enough for any label it could return."""
-    count = binding.size("pred_logits", 2)
-    return count if count != DYNAMIC else 1 << 16
-
-
-def labels_are_ids(spec: Any, annotations: CocoAnnotations, labels: int) -> np.ndarray:
+def _warn_of_other_numbering(spec: Any, annotations: CocoAnnotations, labels: int) -> None:
+    """Labels are taken for ids: say so where annotated ids are beyond the labels, with the key that may help."""
     import numpy as np
 
-    return np.arange(labels)
-
-
-def dino_category_ids(spec: Any, annotations: CocoAnnotations, labels: int) -> np.ndarray:
-    """With contiguous_labels, labels 1, 2, ... are the categories by rising id; label 0 is the background, unless the
-    model has exactly as many labels as there are categories, which leaves no room for it."""
-    import numpy as np
-
-    if not spec.dataset.contiguous_labels:
-        return labels_are_ids(spec, annotations, labels)
     ids = annotations.category_ids
-    first = 0 if labels == len(ids) else 1
-    logger.info("dataset.contiguous_labels: labels %d to %d are the categories by id", first, first + len(ids) - 1)
-    table = np.full(labels, -1)
-    count = min(len(ids), labels - first)
-    table[first : first + count] = ids[:count]
-    return table
-
-
-def rtdetr_category_ids(spec: Any, annotations: CocoAnnotations, labels: int) -> np.ndarray:
-    """With remap_mscoco_category, label k is the k-th of the 80 official COCO ids; else labels are ids."""
-    import numpy as np
-
-    from nvidia_tao_deploy.data.coco import OFFICIAL_CATEGORY_IDS
-
-    official = np.asarray(OFFICIAL_CATEGORY_IDS)
-    if not spec.dataset.remap_mscoco_category:
-        if labels == len(official) and np.array_equal(annotations.category_ids, official):
-            logger.warning(
-                "The model has 80 labels and the annotations use the COCO ids 1 to 90: "
-                "if it was trained with remap_mscoco_category, set dataset.remap_mscoco_category=true."
-            )
-        return labels_are_ids(spec, annotations, labels)
-    table = np.full(labels, -1)
-    count = min(labels, len(official))
-    table[:count] = official[:count]
-    return table
+    remappable = hasattr(spec.dataset, "remap_mscoco_category") and labels == len(OFFICIAL_CATEGORY_IDS)
+    if remappable and np.array_equal(ids, OFFICIAL_CATEGORY_IDS):
+        hint = "If the model was trained with remap_mscoco_category, set dataset.remap_mscoco_category=true."
+    elif len(ids) <= labels:
+        hint = "If the model numbers the categories in order of their ids, set dataset.contiguous_labels=true."
+    else:
+        hint = "Is it the annotation file that belongs to this model?"
+    annotated = np.unique(ids[annotations.box_category])
+    beyond = annotated[annotated >= labels]
+    if len(beyond):
+        logger.warning(
+            "%s: %d annotated categories have an id beyond the model's labels 0 to %d, so they are never found: %s. %s",
+            annotations.source, len(beyond), labels - 1, ", ".join(map(str, beyond[:5])), hint,
+        )  # fmt: skip
 
 
 def enough_workspace(spec: Any) -> None:
@@ -318,20 +316,20 @@ NETWORKS = {
             "deformable_detr",
             "object detection with Deformable DETR",
             Spec,
-            Family(first_label=1, statistics=imagenet_statistics, category_ids=labels_are_ids),
+            Family(first_label=1, statistics=imagenet_statistics),
         ),
         _network(
             "dino",
             "object detection with DINO",
             DinoSpec,
-            Family(first_label=1, statistics=imagenet_statistics, category_ids=dino_category_ids),
+            Family(first_label=1, statistics=imagenet_statistics),
             adjust=enough_workspace,
         ),
         _network(
             "rtdetr",
             "real-time object detection with RT-DETR",
             RtdetrSpec,
-            Family(first_label=0, statistics=unit_statistics, category_ids=rtdetr_category_ids),
+            Family(first_label=0, statistics=unit_statistics),
             adjust=enough_workspace,
         ),
     )

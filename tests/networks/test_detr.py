@@ -312,32 +312,49 @@ def test_num_select_holds_for_evaluate_and_inference(bench: Bench, k: int) -> No
     assert all(len(bench.labels(name)) == min(k, 16 * (3 + first_label(bench.network))) for name in bench.found)
 
 
-@pytest.mark.parametrize("bench", ["dino"], indirect=True)
-def test_dino_contiguous_labels(bench: Bench) -> None:
+def test_contiguous_labels(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench.annotate(category_ids=[4, 17, 900])
     assert bench.run("evaluate") == 0
     assert bench.results()["AP"] == 0
+    shown = capsys.readouterr().out
+    assert "3 annotated categories have an id beyond the model's labels" in shown
+    assert "set dataset.contiguous_labels=true" in shown
     assert bench.run("evaluate", "dataset.contiguous_labels=true") == 0
     assert bench.results()["AP"] == pytest.approx(1)
 
 
-def test_dino_contiguous_labels_without_room_for_a_background(tmp_path: Path) -> None:
-    truth = read_coco(Bench(tmp_path, "dino").truth)
-    spec = detr.DinoSpec()
+@pytest.mark.parametrize(
+    ("network", "labels", "wanted"),
+    [
+        ("dino", 3, [1, 2, 3]),  # no room for a background label
+        ("dino", 4, [-1, 1, 2, 3]),
+        ("dino", 6, [-1, 1, 2, 3, -1, -1]),
+        ("dino", 2, [-1, 1]),
+        ("rtdetr", 3, [1, 2, 3]),
+        ("rtdetr", 4, [1, 2, 3, -1]),
+    ],
+)
+def test_contiguous_labels_table(network: str, labels: int, wanted: list[int], tmp_path: Path) -> None:
+    made = Bench(tmp_path, network)
+    made.annotate(category_ids=[1, 2, 3])
+    spec = detr.NETWORKS[network].schema()
     spec.dataset.contiguous_labels = True
-    assert detr.dino_category_ids(spec, truth, 3).tolist() == [1, 2, 3]
-    assert detr.dino_category_ids(spec, truth, 4).tolist() == [-1, 1, 2, 3]
-    assert detr.dino_category_ids(spec, truth, 6).tolist() == [-1, 1, 2, 3, -1, -1]
-    assert detr.dino_category_ids(spec, truth, 2).tolist() == [-1, 1]
+    assert family(network).category_ids(spec, read_coco(made.truth), labels).tolist() == wanted
+
+
+def family(network: str) -> detr.Family:
+    return detr.NETWORKS[network].prepare.__self__  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("bench", ["rtdetr"], indirect=True)
-def test_rtdetr_remap_mscoco_category(bench: Bench) -> None:
+def test_rtdetr_remap_mscoco_category(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench.annotate(category_ids=[1, 2, 3])
     assert bench.run("evaluate") == 0
     assert bench.results()["AP"] < 0.5
     assert bench.run("evaluate", "dataset.remap_mscoco_category=true") == 0
     assert bench.results()["AP"] == pytest.approx(1)
+    assert bench.run("evaluate", "dataset.remap_mscoco_category=true", "dataset.contiguous_labels=true") == 2
+    assert "are both true" in capsys.readouterr().err
 
 
 def test_rtdetr_remap_table_and_the_hint_to_use_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -347,10 +364,11 @@ def test_rtdetr_remap_table_and_the_hint_to_use_it(tmp_path: Path, caplog: pytes
     made.truth.write_text(json.dumps({**content, "annotations": [{**content["annotations"][0], "category_id": 90}]}))
     truth, spec = read_coco(made.truth), detr.RtdetrSpec()
     with caplog.at_level(logging.WARNING):
-        assert detr.rtdetr_category_ids(spec, truth, 80).tolist() == list(range(80))
+        assert family("rtdetr").category_ids(spec, truth, 80).tolist() == list(range(80))
+    assert "beyond the model's labels 0 to 79, so they are never found: 90." in caplog.text
     assert "set dataset.remap_mscoco_category=true" in caplog.text
     spec.dataset.remap_mscoco_category = True
-    assert detr.rtdetr_category_ids(spec, truth, 82).tolist() == [*OFFICIAL_CATEGORY_IDS, -1, -1]
+    assert family("rtdetr").category_ids(spec, truth, 82).tolist() == [*OFFICIAL_CATEGORY_IDS, -1, -1]
 
 
 def test_eval_class_ids(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
