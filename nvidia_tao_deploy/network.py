@@ -165,6 +165,7 @@ class Network:
             and inference, so they cannot differ by accident.
         batch_size: (spec, subtask) -> batch size asked for.
         evaluation, inference: (spec, binding[, results_dir]) -> what the task runs over.
+        calibration: spec -> samples to calibrate INT8 with, where they are no pictures of cal_image_dir.
         axes: spec -> {symbol of the signature's input shape: (min, opt, max)} for open axes other than the batch.
         adjust: spec -> spec changes that the contract asks for (with a log line); in place.
         migrations: how keys of older releases become today's.
@@ -179,6 +180,7 @@ class Network:
     batch_size: Callable[[Any, str], int]
     evaluation: Callable[[Any, Binding], Evaluation] | None = None
     inference: Callable[[Any, Binding, Path], Inference] | None = None
+    calibration: Callable[[Any], Sequence[Sample]] | None = None
     axes: Callable[[Any], Mapping[str, tuple[int, int, int]]] = _no_axes
     adjust: Callable[[Any], None] = lambda spec: None
     migrations: tuple[Migration, ...] = ()

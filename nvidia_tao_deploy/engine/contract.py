@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,11 +73,30 @@ class LayerPrecision:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How INT8 ranges are found. `batches` yields feeds made by the network's own preprocessing."""
+    """Where INT8 and FP8 ranges come from.
 
-    cache_file: Path | None
-    batch_size: int
-    batches: Any = None
+    Attributes:
+        batches: makes an iterator over feeds (by input name, all rows used) that starts over with every call; None
+            when there is no calibration data and the cache must do.
+        count: number of batches.
+        batch_size: rows of each.
+        algorithm: "entropy", "minmax" or "percentile".
+        percentile: for "percentile": percent of values that the range covers.
+        cache_file: read when it fits, else written; None for no file.
+        redo: calibrate although the cache fits.
+        facts: what decides the ranges (model, data, preprocessing), kept beside the cache and compared with it.
+        ranges: amax by tensor name from quantisation-aware training; takes the place of calibration.
+    """
+
+    batches: Callable[[], Iterator[Feeds]] | None = None
+    count: int = 0
+    batch_size: int = 1
+    algorithm: str = "entropy"
+    percentile: float = 99.99
+    cache_file: Path | None = None
+    redo: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    ranges: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

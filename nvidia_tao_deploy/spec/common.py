@@ -13,6 +13,7 @@ from nvidia_tao_deploy.spec.fields import MISSING, ignored, option, section
 # ruff: noqa: UP006, UP045
 
 DATA_TYPES = ("FP32", "FP16", "BF16", "INT8", "FP8")
+CALIBRATION_ALGORITHMS = ("entropy", "minmax", "percentile")
 BACKENDS = ("auto", "tensorrt", "tensorrt_rtx", "onnxruntime")
 
 
@@ -24,6 +25,18 @@ class CalibrationSection:
     cal_cache_file: Optional[str] = option(None, "calibration cache: read when it fits the model, else written")
     cal_batch_size: int = option(1, "pictures per calibration batch", minimum=1)
     cal_batches: int = option(1, "number of calibration batches", minimum=1)
+    cal_algorithm: str = option(
+        "entropy", "how a range is chosen: least information loss, largest value, or cal_percentile",
+        choices=CALIBRATION_ALGORITHMS,
+    )
+    cal_percentile: float = option(99.99, "percent of values within the range, for percentile", minimum=50, maximum=100)
+    cal_seed: int = option(0, "decides which pictures are taken: same seed, same pictures")
+    cal_force: bool = option(False, "calibrate again although the cache fits")
+    cal_data_file: Optional[str] = option(
+        None, "TensorFile (HDF5) with prepared batches: read when it exists, else written from cal_image_dir"
+    )
+    cal_json_file: Optional[str] = option(None, "json with tensor_scales from quantisation-aware training")
+    force_ptq: bool = option(False, "calibrate although cal_json_file is given")
 
 
 @dataclass

@@ -18,6 +18,7 @@ from nvidia_tao_deploy.errors import BuildError, SpecError, TaoDeployError
 from nvidia_tao_deploy.files import write_together
 from nvidia_tao_deploy.network import Table
 from nvidia_tao_deploy.spec.compose import require
+from nvidia_tao_deploy.tasks.calibrating import calibration
 from nvidia_tao_deploy.tasks.context import Context
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def make_plan(context: Context, model: Model, layers: tuple[LayerPrecision, ...]
         tf32=wanted.tf32,
         verbose=section.verbose,
         device=section.gpu_id,
+        calibration=calibration(context, model),
     )
 
 

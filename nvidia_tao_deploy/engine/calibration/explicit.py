@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""INT8 and FP8 on the explicit route: a float32 graph becomes a Q/DQ graph. Used by ONNX Runtime, TensorRT 10, 11, RTX."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+import onnx
+
+from nvidia_tao_deploy.engine.calibration import obtain
+from nvidia_tao_deploy.engine.contract import BuildPlan
+from nvidia_tao_deploy.graph import quantise
+from nvidia_tao_deploy.graph.model import is_quantised
+
+logger = logging.getLogger(__name__)
+
+
+def quantised(model: onnx.ModelProto, plan: BuildPlan, float_weights: bool) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """The model with Q/DQ pairs when the plan asks for INT8 or FP8, and facts for the engine's json.
+
+    A model that carries Q/DQ nodes already is returned as it is: its own ranges count.
+
+    Args:
+        model: float32, without plugins.
+        plan: precision, layers_precision and calibration count.
+        float_weights: see `graph.quantise.quantise`.
+
+    Raises:
+        SpecError, DataError, BuildError: no ranges, or a graph that cannot be quantised.
+    """
+    if plan.precision not in quantise.FORMATS:
+        return model, {}
+    name = plan.precision.upper()
+    if is_quantised(model):
+        logger.info("The model carries Q/DQ nodes: its own ranges count, no calibration is run")
+        return model, {"ranges": "the model's own Q/DQ nodes"}
+    found = obtain.ranges(model, plan.calibration)
+    result, report = quantise.quantise(
+        model, found.amax, quantise.FORMATS[plan.precision], plan.layers_precision, float_weights
+    )
+    for layer, why in list(report.kept.items())[:20]:
+        logger.info("%s: '%s' is not quantised: %s", name, layer, why)
+    return result, {
+        "ranges": found.source,
+        "quantised_nodes": len(report.quantised),
+        "not_quantised": report.kept,
+    }
+
+
+def rest(plan: BuildPlan, precision: str) -> BuildPlan:
+    """The plan for what is not quantised: floats in `precision`, with the layer rules that are about floats."""
+    if plan.precision not in quantise.FORMATS:
+        return plan
+    rules = tuple(rule for rule in plan.layers_precision if rule.dtype not in quantise.FORMATS)
+    return dataclasses.replace(plan, precision=precision, layers_precision=rules)

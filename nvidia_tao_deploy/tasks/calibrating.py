@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""From the spec's calibration section to what a backend needs for INT8."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nvidia_tao_deploy import logs
+from nvidia_tao_deploy.data.pictures import picture_samples
+from nvidia_tao_deploy.engine.calibration import qat
+from nvidia_tao_deploy.engine.calibration.obtain import SECTION
+from nvidia_tao_deploy.engine.contract import DYNAMIC, Calibration
+from nvidia_tao_deploy.errors import BuildError, DataError
+from nvidia_tao_deploy.network import Sample
+from nvidia_tao_deploy.pipeline.calibration import CalibrationFeed
+from nvidia_tao_deploy.tasks.context import Context
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nvidia_tao_deploy.engine.calibration.tensorfile import TensorFile
+    from nvidia_tao_deploy.graph.model import Model
+
+logger = logging.getLogger(__name__)
+QUANTISED = ("int8", "fp8")
+FEW = 32
+"""Below this many pictures the ranges depend on which ones they are; a warning says so."""
+
+
+def calibration(context: Context, model: Model) -> Calibration | None:
+    """What the spec says about ranges; None when none are needed (another precision, or Q/DQ nodes in the model).
+
+    Raises:
+        SpecError, DataError: keys that do not fit each other, or data that cannot be used.
+    """
+    section = context.spec.gen_trt_engine.tensorrt
+    keys = section.calibration
+    if section.data_type.lower() not in QUANTISED or model.quantised:
+        return None
+    facts: dict[str, Any] = {"onnx_sha256": model.sha256, "network": context.network.name}
+    cache_file = Path(keys.cal_cache_file) if keys.cal_cache_file else None
+    common = {
+        "algorithm": keys.cal_algorithm,
+        "percentile": keys.cal_percentile,
+        "cache_file": cache_file,
+        "redo": keys.cal_force,
+    }
+    if keys.cal_json_file and not keys.force_ptq:
+        ranges = qat.read(Path(keys.cal_json_file))
+        logger.info("INT8 ranges of %d tensors from %s; no calibration is run", len(ranges), keys.cal_json_file)
+        return Calibration(ranges=ranges, **common)
+    feed = _feed(context, model)
+    if feed is None:
+        return Calibration(facts=facts, **common)
+    facts.update(feed.facts())
+    count = feed.batch_size * len(feed)
+    if count < FEW:
+        logger.warning(
+            "Calibrating with %d picture%s: ranges of a whole network need more, 100 to 500 as a rule. "
+            "Raise %s.cal_batches.", count, "" if count == 1 else "s", SECTION,
+        )  # fmt: skip
+    return Calibration(feed.__iter__, len(feed), feed.batch_size, facts=facts, **common)
+
+
+def _feed(context: Context, model: Model) -> CalibrationFeed | TensorFileFeed | None:
+    """The data to calibrate with: the TensorFile when it exists, else pictures (kept in it where it is named)."""
+    keys = context.spec.gen_trt_engine.tensorrt.calibration
+    data_file = Path(keys.cal_data_file) if keys.cal_data_file else None
+    batch_size = _batch_size(keys.cal_batch_size, model)
+    if data_file is not None and (data_file.exists() or not keys.cal_image_dir):
+        from nvidia_tao_deploy.engine.calibration.tensorfile import TensorFile
+
+        return TensorFileFeed(TensorFile(data_file), [info.name for info in model.inputs], batch_size, keys.cal_batches)
+    if not keys.cal_image_dir:
+        return None
+    feed = picture_feed(context, model, batch_size, keys.cal_batches)
+    if data_file is not None:
+        from nvidia_tao_deploy.engine.calibration import tensorfile
+
+        logger.info("%s: %d batches written", data_file, tensorfile.write(data_file, feed))
+    return feed
+
+
+def samples(context: Context) -> Sequence[Sample]:
+    """The samples of `cal_image_dir`: the network's own kind, else pictures. Raises DataError when there are none."""
+    key = f"{SECTION}.cal_image_dir"
+    if context.network.calibration is not None:
+        return context.network.calibration(context.spec)
+    return picture_samples(list(context.spec.gen_trt_engine.tensorrt.calibration.cal_image_dir), key=key)
+
+
+def picture_feed(context: Context, model: Model, batch_size: int, batches: int) -> CalibrationFeed:
+    """Batches from `cal_image_dir` by the network's own preprocessing."""
+    signature = context.network.signature(context.spec)
+    binding = signature.bind(model.inputs, model.outputs, model.source, BuildError)
+    prepare = context.network.prepare(context.spec, binding, "gen_trt_engine", False)
+    if prepare.shapes is None and batch_size > 1:
+        logger.info("Calibration: every picture has its own size, so batches hold one picture each")
+    key = f"{SECTION}.cal_image_dir"
+    seed = context.spec.gen_trt_engine.tensorrt.calibration.cal_seed
+    return CalibrationFeed(samples(context), prepare, batch_size, batches, seed, key)
+
+
+def _batch_size(asked: int, model: Model) -> int:
+    if model.batch != DYNAMIC and model.batch != asked:
+        logger.info("The model's batch size is fixed to %d: cal_batch_size=%d has no effect", model.batch, asked)
+        return model.batch
+    return asked
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFileFeed:
+    """Batches from a TensorFile: the first `batch_size` rows of each of the first `batches`.
+
+    Raises:
+        DataError: the file has fewer batches, or smaller ones.
+    """
+
+    source: TensorFile
+    inputs: list[str]
+    batch_size: int
+    batches: int
+
+    def __post_init__(self) -> None:
+        if self.source.count < self.batches:
+            raise DataError(
+                f"{self.source.path}: holds {self.source.count} batches; cal_batches asks for {self.batches}.",
+                hint="Set a smaller cal_batches, or delete the file to have it made again from cal_image_dir.",
+            )
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def facts(self) -> dict[str, Any]:
+        """The file is the data: its content counts."""
+        digest = hashlib.sha256()
+        with self.source.path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        used = self.batches * self.batch_size
+        return {"data": {"tensorfile": self.source.path.name, "used": used, "sha256": digest.hexdigest()}}
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        with logs.progress("calibration", self.batches * self.batch_size) as bar:
+            for index, batch in enumerate(self.source.batches(self.inputs)):
+                if index == self.batches:
+                    return
+                yield {name: self._rows(array, index) for name, array in batch.items()}
+                bar.advance(self.batch_size)
+
+    def _rows(self, array: np.ndarray, index: int) -> np.ndarray:
+        if len(array) < self.batch_size:
+            raise DataError(
+                f"{self.source.path}: batch {index} holds {len(array)} pictures; cal_batch_size is {self.batch_size}."
+            )
+        return array[: self.batch_size]
