@@ -97,11 +97,14 @@ def _join(tensors: Sequence[object]) -> str:
 
 
 def _match(wanted: Sequence[Tensor], found: Sequence[TensorInfo]) -> dict[str, TensorInfo] | None:
+    """By name where the name is there; the others take the remaining tensors in order. None when they do not fit."""
     by_name = {info.name: info for info in found}
-    if all(want.name in by_name for want in wanted):
-        pairs = [(want, by_name[want.name]) for want in wanted]
-    elif len(found) >= len(wanted):
-        pairs = list(zip(wanted, found, strict=False))
-    else:
-        return None
-    return {want.name: have for want, have in pairs} if all(want.accepts(have) for want, have in pairs) else None
+    names = {want.name for want in wanted}
+    rest = iter([info for info in found if info.name not in names])
+    bound: dict[str, TensorInfo] = {}
+    for want in wanted:
+        have = by_name.get(want.name) or next(rest, None)
+        if have is None or not want.accepts(have):
+            return None
+        bound[want.name] = have
+    return bound

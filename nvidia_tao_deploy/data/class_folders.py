@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,20 +50,29 @@ def folder_classes(root: Path) -> tuple[str, ...]:
     return tuple(sorted(item.name for item in root.iterdir() if item.is_dir() and not item.name.startswith(".")))
 
 
+def _more(items: Sequence[str], shown: int) -> str:
+    return f" and {len(items) - shown} more" if len(items) > shown else ""
+
+
 def labelled_pictures(root: Path, classes: tuple[str, ...], key: str) -> list[Sample]:
     """Pictures below `root`; `target` is the class number of the folder that holds each.
 
     Raises:
-        DataError: no such folder, no picture, or a folder that is not in the class list.
+        DataError: no such folder, no picture, no class folders, or a folder that is not in the class list.
     """
+    if not classes and root.is_dir():
+        raise DataError(
+            f"{key}: {root}: no class folders in it.",
+            hint="Put the pictures of each class into a folder named after the class.",
+        )
     numbers = {name: index for index, name in enumerate(classes)}
     samples = picture_samples(root, key=key)
     unknown = sorted({sample.path.parent.name for sample in samples} - set(numbers))
     if unknown:
         close = nearest(unknown[0], classes)
         raise DataError(
-            f"{key}: {root}: {len(unknown)} folders are not in the class list: {', '.join(unknown[:5])}; "
-            f"the list has {len(classes)} classes: {', '.join(classes[:10])}{' ...' if len(classes) > 10 else ''}",
+            f"{key}: {root}: folders that are not in the class list: {', '.join(unknown[:5])}{_more(unknown, 5)}; "
+            f"the list has {len(classes)} classes: {', '.join(classes[:10])}{_more(classes, 10)}",
             hint=f"Did you mean '{close[0]}'?" if close else "Check dataset.classes_file and the folder names.",
         )
     return [replace(sample, target=numbers[sample.path.parent.name]) for sample in samples]

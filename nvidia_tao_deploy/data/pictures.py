@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Sample
@@ -24,8 +24,8 @@ MAX_PIXELS = 1_000_000_000
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the file name ends as a picture's does."""
-    return path.suffix.lower() in SUFFIXES
+    """Whether the file name ends as a picture's does (and is none of the shadow files, '._name', that macOS leaves)."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
 
 
 def list_pictures(folders: str | Path | Sequence[str | Path], recursive: bool = True, key: str = "") -> list[Path]:
@@ -81,6 +81,10 @@ def _find(folders: str | Path | Sequence[str | Path], recursive: bool, key: str)
     return [(root, path) for path, root in found.items()]
 
 
+def _refuse(error: OSError) -> NoReturn:
+    raise DataError(f"{error.filename}: cannot be listed: {error.strerror}.") from error
+
+
 def _walk(root: Path, recursive: bool) -> list[Path]:
     import os
 
@@ -88,7 +92,7 @@ def _walk(root: Path, recursive: bool) -> list[Path]:
         return [path for path in root.iterdir() if path.is_file()]
     files: list[Path] = []
     visited: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
         real = os.path.realpath(folder)
         if real in visited:  # a link back to a parent folder
             folders.clear()
@@ -127,12 +131,13 @@ class PictureReader:
         except FileNotFoundError as error:
             raise DataError(f"{path}: no such picture.") from error
         except UnidentifiedImageError as error:
-            empty = path.stat().st_size == 0
-            raise DataError(f"{path}: {'the file is empty' if empty else 'not a picture that can be read'}.") from error
+            what = "the file is empty" if path.stat().st_size == 0 else "not a picture, or one of an unknown kind"
+            raise DataError(f"{path}: {what}.") from error
         except Image.DecompressionBombError as error:
             raise DataError(f"{path}: more than {MAX_PIXELS:,} pixels.") from error
-        except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: Pillow's word for a broken PNG
-            raise DataError(f"{path}: cannot be read: {error}.") from error
+        except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything, MemoryError included
+            what = str(error).rstrip(".") or type(error).__name__
+            raise DataError(f"{path}: cannot be read: {what}.") from error
         return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 

@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 # ruff: noqa: UP006
 logger = logging.getLogger(__name__)
-RESIZES: dict[str, Resize] = {"deploy": CentreCrop(margin=32, interpolation="bicubic"), "training": PillowStretch("bilinear")}
+CHANNELS = 3
+SHOWN_CLASSES = 10
+RESIZES: dict[str, Resize] = {
+    "deploy": CentreCrop(margin=32, interpolation="bicubic"),
+    "training": PillowStretch("bilinear"),
+}
 
 
 @dataclass
@@ -63,7 +68,7 @@ class Dataset:
 @dataclass
 class Head:
     topk: List[int] = option([1], "accuracies to report; the first is top_k_accuracy in results.json", minimum=1)
-    binary: bool = option(False, "the model has one output column: the score of the second of two classes")
+    binary: Any = ignored("the model says so itself: one output column is the score of the second of two classes")
 
 
 @dataclass
@@ -93,7 +98,8 @@ def signature(spec: Spec) -> Signature:
 
 def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = False) -> PicturePrepare:
     info = binding.inputs["input"]
-    channels, height, width = (spec.dataset.img_size if size == DYNAMIC else size for size in info.shape[1:])
+    channels = CHANNELS if info.shape[1] == DYNAMIC else info.shape[1]
+    height, width = (spec.dataset.img_size if size == DYNAMIC else size for size in info.shape[2:])
     augmentation = spec.dataset.augmentation
     mean, std = pixel_statistics(augmentation.mean, augmentation.std, channels, "dataset.augmentation")
     return PicturePrepare(
@@ -106,10 +112,17 @@ def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = Fal
     )
 
 
-def class_list(spec: Spec, binding: Binding) -> tuple[str, ...]:
+def class_count(binding: Binding) -> int:
+    """Number of classes of the model; a single output column is the score of the second of two."""
+    columns = binding.size("output", 1)
+    return 2 if columns == 1 else columns
+
+
+def class_list(spec: Spec, binding: Binding, subtask: str) -> tuple[str, ...]:
     """Class names by the documented rule: dataset.classes_file, else <root_dir>/classes.txt, else folder names.
 
-    Returns () when none of them is there. Raises DataError when their number is not the model's.
+    Returns () when none of them is there. Raises DataError when their number is not the model's (for `inference`, where
+    folders need not be classes, folder names that do not fit are left aside).
     """
     beside = Path(spec.dataset.root_dir) / "classes.txt"
     if spec.dataset.classes_file:
@@ -120,11 +133,13 @@ def class_list(spec: Spec, binding: Binding) -> tuple[str, ...]:
     else:
         source = Path(spec.dataset.test_dataset.images_dir)
         names = folder_classes(source)
-    columns = binding.size("output", 1)
-    count = 2 if columns == 1 else columns
-    if names and columns != DYNAMIC and len(names) != count:
+    count = class_count(binding)
+    if names and count != DYNAMIC and len(names) != count:
+        if subtask == "inference" and not spec.dataset.classes_file and not beside.is_file():
+            return ()
+        more = " ..." if len(names) > SHOWN_CLASSES else ""
         raise DataError(
-            f"{source}: {len(names)} classes, but the model has {count}: {', '.join(names[:10])}",
+            f"{source}: {len(names)} classes ({', '.join(names[:SHOWN_CLASSES])}{more}), but the model has {count}.",
             hint="Give the class list that the model was trained with: dataset.classes_file=FILE.",
         )
     return names
@@ -140,7 +155,7 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
 
     key = "dataset.test_dataset.images_dir"
     root = Path(require(spec, key))
-    classes = class_list(spec, binding)
+    classes = class_list(spec, binding, "evaluate")
     topk = [k for k in spec.model.head.topk if k <= max(len(classes), 1)]
     if not topk:
         raise SpecError(f"model.head.topk: {spec.model.head.topk}: the model has only {len(classes)} classes")
@@ -153,11 +168,10 @@ def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
 
     key = "dataset.test_dataset.images_dir"
     samples = picture_samples(require(spec, key), key=key)
-    classes = class_list(spec, binding)
+    classes = class_list(spec, binding, "inference")
     if not classes:
-        columns = binding.size("output", 1)
         logger.warning("No class list: result.csv names classes by number. Set dataset.classes_file for names.")
-        classes = tuple(map(str, range(2 if columns == 1 else columns)))
+        classes = tuple(map(str, range(class_count(binding))))
     return Inference(samples, DecodeClasses("output"), [ClassCsv(results_dir / "result.csv", classes)])
 
 

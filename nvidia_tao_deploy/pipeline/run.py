@@ -20,7 +20,7 @@ from nvidia_tao_deploy.pipeline.reading import Failure, Reader, Reading
 if TYPE_CHECKING:
     import numpy as np
 
-    from nvidia_tao_deploy.engine.contract import Engine
+    from nvidia_tao_deploy.engine.contract import Engine, TensorInfo
     from nvidia_tao_deploy.signature import Binding
 
 READ_AHEAD = 2
@@ -59,7 +59,7 @@ class Pipeline:
         self._engine, self._binding, self._prepare, self._decode = engine, binding, prepare, decode
         self._batch_size = 1 if prepare.shapes is None else batch_size
         self._reader = Reader(prepare, workers)
-        self._static = {info.name for info in engine.inputs if info.shape and info.shape[0] > 0}
+        self._least = {info.name: _least_rows(info) for info in engine.inputs}
         self._free: deque[dict[str, np.ndarray]] = deque()
         if prepare.shapes is not None:
             full = {name: (self._batch_size, *shape) for name, shape in prepare.shapes.items()}
@@ -106,10 +106,11 @@ class Pipeline:
     def _launch(self, batch: _Batch) -> None:
         if all(isinstance(result, Failure) for result in batch.reading.results):
             return
+        # Rows that failed, and those that fill up a last batch, keep old data: they are computed and thrown away.
         count = len(batch.reading.samples)
         feeds = {
-            name: buffer if name in self._static else buffer[:count] for name, buffer in batch.reading.buffers.items()
-        }  # rows that failed keep old data: they are computed and thrown away, which is cheaper than moving rows
+            name: _rows(buffer, max(count, self._least.get(name, 1))) for name, buffer in batch.reading.buffers.items()
+        }
         batch.outputs = self._engine.submit(feeds)
 
     def _collect(self, batch: _Batch) -> list[tuple[Frame, Any]]:
@@ -121,16 +122,46 @@ class Pipeline:
             good = [index for index, result in enumerate(batch.reading.results) if isinstance(result, Frame)]
             rows: Any = slice(len(batch.reading.samples)) if len(good) == len(batch.reading.samples) else good
             named = {name: raw[info.name][rows] for name, info in self._binding.outputs.items()}
+            self._refuse_nan(named, frames)
             predictions = self._decode(named, frames)
         if self._prepare.shapes is not None:
             self._free.append(batch.reading.buffers)
         return list(zip(frames, predictions, strict=True))
 
+    def _refuse_nan(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> None:
+        """NaN is no prediction: it would score as a hit here and as a miss there, and nobody would know why."""
+        import numpy as np
+
+        for name, values in outputs.items():
+            if values.dtype.kind == "f" and values.size and np.isnan(values.min()):
+                bad = np.isnan(values.reshape(len(values), -1)).any(axis=1).argmax()
+                raise EngineError(
+                    f"The engine's output '{name}' is not a number (NaN) for {frames[bad].sample.path}.",
+                    hint="In FP16 or INT8 a layer may overflow: build with data_type=FP32, or keep layers in FP32 "
+                    "with layers_precision. If FP32 gives NaN too, the model is broken.",
+                )
+
+
+def _least_rows(info: TensorInfo) -> int:
+    """The smallest batch that an input takes: all of a fixed batch, or the minimum of the profile."""
+    if not info.shape:
+        return 1
+    return info.shape[0] if info.shape[0] > 0 else (info.minimum or (1,))[0]
+
+
+def _rows(buffer: np.ndarray, count: int) -> np.ndarray:
+    """The first `count` rows; a shorter buffer (a single sample) is filled up by repeating its last row."""
+    if len(buffer) >= count:
+        return buffer[:count]
+    import numpy as np
+
+    return np.concatenate([buffer, np.repeat(buffer[-1:], count - len(buffer), axis=0)])
+
 
 def fitting_batch_size(engine: Engine, wanted: int) -> tuple[int, str | None]:
     """The batch size to run with, and a remark when it is not the one asked for.
 
-    A static engine runs its own batch size; one with a profile runs at most the profile's maximum.
+    A static engine runs its own batch size; one with a profile stays within the profile.
     Raises EngineError when inputs disagree.
     """
     sizes = {info.shape[0] for info in engine.inputs if info.shape}
@@ -143,4 +174,7 @@ def fitting_batch_size(engine: Engine, wanted: int) -> tuple[int, str | None]:
     limits = [info.maximum[0] for info in engine.inputs if info.maximum]
     if limits and wanted > min(limits):
         return min(limits), f"the engine takes at most {min(limits)} pictures per batch; {wanted} were asked for"
+    least = max((info.minimum[0] for info in engine.inputs if info.minimum), default=1)
+    if wanted < least:
+        return least, f"the engine takes at least {least} pictures per batch; {wanted} were asked for"
     return wanted, None
