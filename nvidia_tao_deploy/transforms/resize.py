@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 
+LARGEST_ENLARGED = 50_000_000
+"""Pixels. A strip of 20,000 x 1 would grow to 3 million x 144 before its middle is cut out; beyond this size only the
+middle is computed, which may differ by rounding (one level in 255)."""
+
 
 def stretch(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
     """Stretch to `size` without keeping the aspect, bilinear on float32 (no rounding, no antialiasing): OpenCV's
@@ -64,8 +68,12 @@ class CentreCrop:
         ratio = max((width + self.margin) / old_width, (height + self.margin) / old_height)
         wide, high = max(int(old_width * ratio), width), max(int(old_height * ratio), height)
         left, top = round(wide / 2) - round(width / 2), round(high / 2) - round(height / 2)
+        scale = (old_width / wide, old_height / high)
+        geometry = Geometry(scale=scale, offset=(-left, -top))
+        if wide * high > LARGEST_ENLARGED:
+            box = (left * scale[0], top * scale[1], (left + width) * scale[0], (top + height) * scale[1])
+            return _pillow(picture, (width, height), self.interpolation, box), geometry
         resized = _pillow(picture, (wide, high), self.interpolation)
-        geometry = Geometry(scale=(old_width / wide, old_height / high), offset=(-left, -top))
         return resized[top : top + height, left : left + width], geometry
 
 
@@ -73,13 +81,16 @@ def _stretched(picture: np.ndarray, size: tuple[int, int]) -> Geometry:
     return Geometry(scale=(picture.shape[1] / size[1], picture.shape[0] / size[0]))
 
 
-def _pillow(picture: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
+def _pillow(
+    picture: np.ndarray, size: tuple[int, int], interpolation: str, box: tuple[float, float, float, float] | None = None
+) -> np.ndarray:
+    """Resize the picture, or the part of it in `box` (left, top, right, bottom in pixels), to `size` (width, height)."""
     import numpy as np
     from PIL import Image
 
-    if (picture.shape[1], picture.shape[0]) == size:
+    if (picture.shape[1], picture.shape[0]) == size and box is None:
         return picture
     grey = picture.shape[2] == 1
     image = Image.fromarray(picture[:, :, 0] if grey else picture)
-    resized = np.asarray(image.resize(size, getattr(Image.Resampling, interpolation.upper())))
+    resized = np.asarray(image.resize(size, getattr(Image.Resampling, interpolation.upper()), box))
     return resized[:, :, None] if grey else resized
