@@ -83,6 +83,7 @@ class Calibration:
         algorithm: "entropy", "minmax" or "percentile".
         percentile: for "percentile": percent of values that the range covers.
         cache_file: read when it fits, else written; None for no file.
+        route: "calibrator": TensorRT's own; "qdq": Q/DQ nodes in the graph; "auto": the first where TensorRT has it.
         redo: calibrate although the cache fits.
         facts: what decides the ranges (model, data, preprocessing), kept beside the cache and compared with it.
         ranges: amax by tensor name from quantisation-aware training; takes the place of calibration.
@@ -94,6 +95,7 @@ class Calibration:
     algorithm: str = "entropy"
     percentile: float = 99.99
     cache_file: Path | None = None
+    route: str = "auto"
     redo: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, float] | None = None
@@ -112,6 +114,7 @@ class BuildPlan:
     tf32: bool = True
     verbose: bool = False
     device: int = 0
+    strict: bool = False
     calibration: Calibration | None = None
 
 

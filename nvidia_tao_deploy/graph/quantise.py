@@ -17,6 +17,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -162,8 +163,8 @@ def quantise(
     try:
         check(copy)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise BuildError(f"the model is not valid after quantising it to {to.name.upper()}: {first_line(error)}") from None
-    logger.info("%s: %d nodes quantised, %d left as they were", to.name.upper(), len(report.quantised), len(report.kept))
+        raise BuildError(f"not valid after quantising to {to.name.upper()}: {first_line(error)}") from None
+    logger.info("%s: %d nodes quantised, %d left", to.name.upper(), len(report.quantised), len(report.kept))
     return copy, report
 
 
@@ -275,7 +276,7 @@ class _Quantiser:
             report.missing.append(name)
         elif self.amax[name] <= 0.0:
             report.kept[label(node)] = f"'{name}' is always zero"
-        elif not np.all(np.isfinite(numpy_helper.to_array(self._constant(node.input[1])))):
+        elif not np.all(np.isfinite(self._values(node.input[1]))):
             report.kept[label(node)] = "its weights hold NaN or infinity"
         else:
             return True
@@ -297,7 +298,6 @@ class _Quantiser:
     def _channel_axis(self, node: onnx.NodeProto) -> int | None:
         """Axis of the output channels in the weights; None where one scale serves all."""
         options = attributes(node)
-        rank = len(self._dims(node.input[1]))
         if self.to is FP8:  # TensorRT's FP8 kernels take one scale per tensor
             return None
         if node.op_type == "Conv":
@@ -306,17 +306,15 @@ class _Quantiser:
             return 1 if options.get("group", 1) == 1 else None
         if node.op_type == "Gemm":
             return 0 if options.get("transB", 0) else 1
-        return 1 if rank == 2 else None
+        return 1 if self._values(node.input[1]).ndim == 2 else None
 
-    def _dims(self, name: str) -> tuple[int, ...]:
+    def _values(self, name: str) -> np.ndarray:
         tensor = self._constant(name)
         assert tensor is not None
-        return tuple(tensor.dims)
+        return numpy_helper.to_array(tensor)
 
     def _quantised_weight(self, name: str, axis: int | None) -> str:
-        tensor = self._constant(name)
-        assert tensor is not None
-        values = numpy_helper.to_array(tensor)
+        values = self._values(name)
         others = None if axis is None else tuple(index for index in range(values.ndim) if index != axis)
         scale = np.maximum(np.max(np.abs(values), axis=others) / self.to.largest, SCALE_FLOOR).astype(np.float32)
         suffix = "" if axis is None else f"__axis{axis}"
@@ -328,7 +326,8 @@ class _Quantiser:
         stored = np.clip(np.rint(values / scale.reshape(shape)), -127, 127).astype(np.int8)
         target = f"{name}{suffix}__int8"
         self.new_constants.append(numpy_helper.from_array(stored, target))
-        node = self._node("DequantizeLinear", target, f"{name}{suffix}__dq", self._scale(f"{name}{suffix}", scale), axis)
+        operands = self._scale(f"{name}{suffix}", scale)
+        node = self._node("DequantizeLinear", target, f"{name}{suffix}__dq", operands, axis)
         self.weight_nodes.append(node)
         return str(node.output[0])
 
@@ -342,7 +341,7 @@ class _Quantiser:
 
     @staticmethod
     def _node(op: str, source: str, target: str, operands: list[str], axis: int | None) -> onnx.NodeProto:
-        options = {} if axis is None else {"axis": axis}
+        options: dict[str, Any] = {} if axis is None else {"axis": axis}
         return helper.make_node(op, [source, *operands], [target], name=f"{target}/{op}", **options)
 
     def _scale(self, prefix: str, scale: np.ndarray) -> list[str]:

@@ -14,6 +14,7 @@ from nvidia_tao_deploy.spec.fields import MISSING, ignored, option, section
 
 DATA_TYPES = ("FP32", "FP16", "BF16", "INT8", "FP8")
 CALIBRATION_ALGORITHMS = ("entropy", "minmax", "percentile")
+CALIBRATION_ROUTES = ("auto", "calibrator", "qdq")
 BACKENDS = ("auto", "tensorrt", "tensorrt_rtx", "onnxruntime")
 
 
@@ -26,8 +27,14 @@ class CalibrationSection:
     cal_batch_size: int = option(1, "pictures per calibration batch", minimum=1)
     cal_batches: int = option(1, "number of calibration batches", minimum=1)
     cal_algorithm: str = option(
-        "entropy", "how a range is chosen: least information loss, largest value, or cal_percentile",
+        "entropy",
+        "how a range is chosen: least information loss, largest value, or cal_percentile",
         choices=CALIBRATION_ALGORITHMS,
+    )
+    cal_route: str = option(
+        "auto",
+        "calibrator: TensorRT's own; qdq: Q/DQ nodes in the graph; auto: calibrator where TensorRT has it",
+        choices=CALIBRATION_ROUTES,
     )
     cal_percentile: float = option(99.99, "percent of values within the range, for percentile", minimum=50, maximum=100)
     cal_seed: int = option(0, "decides which pictures are taken: same seed, same pictures")
@@ -52,6 +59,7 @@ class TensorRTSection:
     tactic_sources: Optional[List[str]] = option(
         None, "libraries that TensorRT may take kernels from, e.g. [CUBLAS, CUDNN]; null: TensorRT's own default"
     )
+    strict_type_constraints: bool = option(False, "INT8 without FP16 for what is not INT8; layer precisions preferred")
     tf32: bool = option(True, "let FP32 layers use TF32 on GPUs that have it (TensorRT's default)")
     calibration: CalibrationSection = section(CalibrationSection)
 

@@ -49,6 +49,7 @@ def calibration(context: Context, model: Model) -> Calibration | None:
         "algorithm": keys.cal_algorithm,
         "percentile": keys.cal_percentile,
         "cache_file": cache_file,
+        "route": keys.cal_route.lower(),
         "redo": keys.cal_force,
     }
     if keys.cal_json_file and not keys.force_ptq:

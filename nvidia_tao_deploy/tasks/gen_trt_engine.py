@@ -75,6 +75,7 @@ def make_plan(context: Context, model: Model, layers: tuple[LayerPrecision, ...]
         tf32=wanted.tf32,
         verbose=section.verbose,
         device=section.gpu_id,
+        strict=wanted.strict_type_constraints,
         calibration=calibration(context, model),
     )
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""INT8 and FP8 on the explicit route: a float32 graph becomes a Q/DQ graph. Used by ONNX Runtime, TensorRT 10, 11, RTX."""
+"""INT8 and FP8 on the explicit route: a float32 graph becomes a Q/DQ graph (ONNX Runtime, TensorRT RTX, TensorRT)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ import onnx
 
 from nvidia_tao_deploy.engine.calibration import obtain
 from nvidia_tao_deploy.engine.contract import BuildPlan
-from nvidia_tao_deploy.graph import quantise
+from nvidia_tao_deploy.graph import plugins, quantise
 from nvidia_tao_deploy.graph.model import is_quantised
 
 logger = logging.getLogger(__name__)
 
 
-def quantised(model: onnx.ModelProto, plan: BuildPlan, float_weights: bool) -> tuple[onnx.ModelProto, dict[str, Any]]:
+def quantised(
+    model: onnx.ModelProto, plan: BuildPlan, float_weights: bool, measured: onnx.ModelProto | None = None
+) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """The model with Q/DQ pairs when the plan asks for INT8 or FP8, and facts for the engine's json.
 
     A model that carries Q/DQ nodes already is returned as it is: its own ranges count.
 
     Args:
-        model: float32, without plugins.
+        model: float32; plugin nodes may stay in it when `measured` is given.
         plan: precision, layers_precision and calibration count.
         float_weights: see `graph.quantise.quantise`.
+        measured: the model that is run to find ranges, its plugin nodes replaced first; default `model`.
 
     Raises:
         SpecError, DataError, BuildError: no ranges, or a graph that cannot be quantised.
@@ -37,7 +40,7 @@ def quantised(model: onnx.ModelProto, plan: BuildPlan, float_weights: bool) -> t
     if is_quantised(model):
         logger.info("The model carries Q/DQ nodes: its own ranges count, no calibration is run")
         return model, {"ranges": "the model's own Q/DQ nodes"}
-    found = obtain.ranges(model, plan.calibration)
+    found = obtain.ranges(plugins.rewrite(measured)[0] if measured is not None else model, plan.calibration)
     result, report = quantise.quantise(
         model, found.amax, quantise.FORMATS[plan.precision], plan.layers_precision, float_weights
     )

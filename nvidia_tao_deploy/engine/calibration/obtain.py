@@ -7,7 +7,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.engine.calibration import cache
@@ -50,6 +49,7 @@ def ranges(model: onnx.ModelProto, calibration: Calibration | None) -> Ranges:
     names = activations(model)
     if known is not None:
         compare_names(known, names)
+        keep(calibration, known)
         return known
     wanted = with_data(calibration)
     assert wanted.batches is not None
@@ -121,7 +121,8 @@ def with_data(calibration: Calibration | None) -> Calibration:
     """Raises SpecError unless there is data to calibrate with."""
     if calibration is not None and calibration.batches is not None:
         return calibration
-    missing = "" if calibration is None or calibration.cache_file is None else f" ({calibration.cache_file}: no such file)"
+    file = calibration.cache_file if calibration is not None else None
+    missing = f" ({file}: no such file)" if file is not None else ""
     raise SpecError(
         f"INT8 needs ranges, and there is neither calibration data nor a cache{missing}.",
         hint=f"Set {SECTION}.cal_image_dir=[FOLDER] with typical pictures, or cal_cache_file=FILE from an earlier run.",
@@ -137,12 +138,24 @@ def store(calibration: Calibration, content: str | bytes, calibrated_by: str) ->
     logger.info("Written: %s", calibration.cache_file)
 
 
+def keep(calibration: Calibration | None, known: Ranges) -> None:
+    """Write ranges of quantisation-aware training as a cache file, where one is named and none is there yet."""
+    if calibration is None or calibration.ranges is None or calibration.cache_file is None:
+        return
+    path = calibration.cache_file
+    if path.exists():
+        logger.warning("%s: there already, and left as it is; the ranges of cal_json_file are used", path)
+        return
+    cache.write(path, cache.format_text(known.amax, cache.header("entropy")), {"calibrated_by": known.source})
+    logger.info("Written: %s", path)
+
+
 def describe(calibration: Calibration) -> str:
     """One line about a calibration that was run."""
     return f"calibration ({calibration.algorithm}, {calibration.count * calibration.batch_size} pictures)"
 
 
-def compare_names(known: Ranges, tensors: Collection[str], where: Path | None = None) -> list[str]:
+def compare_names(known: Ranges, tensors: Collection[str]) -> list[str]:
     """Say which of a model's activations have no range, and which ranges belong to nothing; returns the former.
 
     TensorRT names what it fuses or adds "(Unnamed Layer* 7) [...]"; such entries are no reason for doubt.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from nvidia_tao_deploy.engine.contract import BuildPlan
 
+FLOAT_QDQ = "tao_deploy.float_qdq"
+"""Mark in the metadata of models that we quantised: their biases are float, so no integer kernel takes them."""
 THREADS_VARIABLE = "TAO_DEPLOY_THREADS"
 _DTYPES = {
     "tensor(float)": "float32",
@@ -56,6 +58,8 @@ class OnnxRuntimeBackend:
         rewritten, rewrites = plugins.rewrite(model)
         quantised, details = explicit.quantised(rewritten, plan, float_weights=False)
         typed = precision.apply(quantised, explicit.rest(plan, "fp32"))
+        if quantised is not rewritten:
+            typed.metadata_props.add(key=FLOAT_QDQ, value=plan.precision)
         blob = typed.SerializeToString()
         try:
             _session(blob, plan.verbose)
@@ -72,6 +76,8 @@ class OnnxRuntimeBackend:
             if plugins.contains_plugins(blob):  # an .onnx of the user, given as the engine
                 model, _ = plugins.rewrite(plugins.parse(blob, source))
                 return OnnxRuntimeEngine(_session(model.SerializeToString()), source)
+            if FLOAT_QDQ.encode() in blob:
+                return OnnxRuntimeEngine(_session(blob), source)
             return OnnxRuntimeEngine(_session(str(source)), source)  # by path: weights may lie in files beside it
         except BuildError as error:
             raise EngineError(error.message, error.hint) from error
@@ -100,7 +106,11 @@ def session_options(verbose: bool = False) -> Any:
 def _session(model: bytes | str, verbose: bool = False) -> Any:
     import onnxruntime
 
-    return onnxruntime.InferenceSession(model, session_options(verbose), providers=["CPUExecutionProvider"])
+    options = session_options(verbose)
+    if isinstance(model, bytes) and FLOAT_QDQ.encode() in model:
+        # our Q/DQ pairs stand around float kernels: what ONNX Runtime does for integer ones would only slow them down
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _info(argument: Any) -> TensorInfo:

@@ -11,17 +11,21 @@ from typing import Any
 
 import onnx
 
+from nvidia_tao_deploy.engine.calibration import explicit, obtain
 from nvidia_tao_deploy.engine.contract import BuildPlan, Built
+from nvidia_tao_deploy.engine.tensorrt import calibrator as calibrating
 from nvidia_tao_deploy.engine.tensorrt import cuda, log, progress, timing_cache
 from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, Dialect
 from nvidia_tao_deploy.errors import BuildError, SpecError, did_you_mean
 from nvidia_tao_deploy.graph import layers, plugins, precision
-from nvidia_tao_deploy.graph.model import PROTOBUF_LIMIT, is_quantised, on_disk, proto_bytes
+from nvidia_tao_deploy.graph.model import PROTOBUF_LIMIT, all_nodes, is_quantised, on_disk, proto_bytes
+from nvidia_tao_deploy.graph.quantise import activations
 
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 1 << 20
 _FLAGS = {"fp16": "FP16", "bf16": "BF16", "int8": "INT8"}
+_STRICT_FLAGS = ("PREFER_PRECISION_CONSTRAINTS", "DIRECT_IO", "REJECT_EMPTY_ALGORITHMS")
 _EXTERNAL_LIBRARIES = {
     # tactic source: library, function that tells a version, and the least that a real one answers
     "CUBLAS": ("libcublas.so.11", "cublasGetCudartVersion", 1000),
@@ -33,12 +37,22 @@ _EXTERNAL_LIBRARIES = {
 def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     """Make an engine. Raises BuildError with TensorRT's own words and the node concerned, SpecError for a bad key."""
     tensorrt_log, records = log.record(dialect.trt, plan.verbose)
-    quantised = is_quantised(model)
-    _check_precision(dialect, plan, quantised)
+    own_ranges = is_quantised(model)
+    _check_precision(dialect, plan, own_ranges)
+    original = model
     model, rewrites = plugins.rewrite(model, native=dialect.plugin_names(tensorrt_log))
     typing: dict[str, Any] = {"typing": "flags"}
-    if dialect.explicit_only:
+    feeder, calibrator = None, None
+    strongly_typed = dialect.explicit_only or plan.precision == "fp8"
+    if strongly_typed:
         model, typing = _typed(model, plan)
+    elif plan.precision == "int8" and not own_ranges and _by_calibrator(dialect, plan):
+        feeder, calibrator = _calibrator(dialect, original, plan)
+        typing["ranges"] = feeder.source
+    elif plan.precision == "int8":
+        model, facts = explicit.quantised(model, plan, float_weights=True, measured=original)
+        typing.update(facts)
+    quantised = is_quantised(model)
     start = time.monotonic()
     with_gpu = dialect.product == TENSORRT
     if with_gpu:
@@ -46,20 +60,23 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     builder = _make(lambda: dialect.trt.Builder(tensorrt_log), records, "a builder")
     if not dialect.explicit_only:
         _check_hardware(dialect, builder, plan, with_gpu)
-    network = dialect.create_network(builder)
+    network = dialect.create_network(builder, strongly_typed)
     parser = dialect.trt.OnnxParser(network, tensorrt_log)
     _parse(dialect, parser, model)
     config = builder.create_builder_config()
-    _configure(dialect, builder, network, config, model, plan, quantised)
+    _configure(dialect, builder, network, config, model, plan, quantised, strongly_typed)
+    if feeder is not None:
+        config.int8_calibrator = calibrator
+        calibrating.add_profile(builder, network, config, feeder)
     cache_file = plan.timing_cache if dialect.has_timing_cache else None
     cached = cache_file is not None and timing_cache.use(config, cache_file)
-    blob = _run(dialect, builder, network, config, plan, records)
+    blob = _run(dialect, builder, network, config, plan, records, feeder)
     details: dict[str, Any] = {
         "backend": "tensorrt" if dialect.product == TENSORRT else "tensorrt_rtx",
         "tensorrt_version": dialect.version,
         "precision": plan.precision,
         **typing,
-        "quantised_model": quantised,
+        "quantised_model": own_ranges,
         "network_layers": network.num_layers,
         "workspace_mb": plan.workspace_mb,
         "plugin_rewrites": rewrites,
@@ -78,29 +95,45 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
 
 def _check_precision(dialect: Dialect, plan: BuildPlan, quantised: bool) -> None:
     key = f"gen_trt_engine.tensorrt.data_type={plan.precision.upper()}"
-    if plan.precision == "fp8":
-        raise BuildError(f"{key}: not supported by this version; supported: FP32, FP16, BF16")
-    if plan.precision == "int8":
-        if not quantised:
-            raise BuildError(
-                f"{key}: calibration is not supported by this version, and the model carries no Q/DQ nodes",
-                hint="Use FP16 or FP32, or give a model that was quantised during or after training.",
-            )
-        logger.info("INT8 ranges come from the model's own Q/DQ nodes; no calibration is run")
+    if plan.precision == "fp8" and not dialect.has_fp8:
+        raise BuildError(f"{key}: {dialect} has no FP8 (TensorRT 10 and later have it)", hint="Use INT8, FP16 or FP32.")
+    if plan.precision in ("int8", "fp8") and quantised:
+        logger.info("%s ranges come from the model's own Q/DQ nodes; no calibration is run", plan.precision.upper())
     if plan.precision == "bf16" and not dialect.explicit_only and not dialect.has_flag("BF16"):
         raise BuildError(f"{key}: {dialect} has no BF16", hint="Use FP16 or FP32, or TensorRT 10 or later.")
 
 
 def _typed(model: onnx.ModelProto, plan: BuildPlan) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    if plan.precision == "int8":  # a Q/DQ model is its own statement of types
-        return model, {"typing": "explicit"}
-    typed, report = precision.apply_with_report(model, plan)
+    """The model with every type stated: FP16 or BF16 casts, Q/DQ pairs with FP16 for the rest unless strict."""
+    if plan.precision in ("int8", "fp8") and is_quantised(model):  # it is its own statement of types
+        return model, {"typing": "explicit", "ranges": "the model's own Q/DQ nodes"}
+    quantised, facts = explicit.quantised(model, plan, float_weights=True)
+    typed, report = precision.apply_with_report(quantised, explicit.rest(plan, "fp32" if plan.strict else "fp16"))
     return typed, {
         "typing": "explicit",
+        **facts,
         "narrow_nodes": report.narrow,
         "kept_fp32": report.kept,
         "clamped_constants": report.clamped,
     }
+
+
+def _by_calibrator(dialect: Dialect, plan: BuildPlan) -> bool:
+    """Whether TensorRT itself calibrates (or takes a cache), rather than Q/DQ nodes in the graph."""
+    route = plan.calibration.route if plan.calibration is not None else "auto"
+    if route == "calibrator" and not calibrating.available(dialect):
+        raise BuildError(f"{obtain.SECTION}.cal_route=calibrator: {dialect} has no calibrator", hint="Use auto or qdq.")
+    return route != "qdq" and calibrating.available(dialect)
+
+
+def _calibrator(dialect: Dialect, original: onnx.ModelProto, plan: BuildPlan) -> tuple[calibrating.Feeder, Any]:
+    known = obtain.known_ranges(plan.calibration)
+    if known is not None:
+        obtain.compare_names(known, activations(original))
+        obtain.keep(plan.calibration, known)
+    elif obtain.with_data(plan.calibration).algorithm not in calibrating.CLASSES:
+        known = obtain.ranges(plugins.rewrite(original)[0], plan.calibration)  # TensorRT has no such algorithm
+    return calibrating.prepare(dialect, plan.calibration, known)
 
 
 def _make(create: Any, records: log.LogRecords, what: str) -> Any:
@@ -150,13 +183,14 @@ def _configure(
     model: onnx.ModelProto,
     plan: BuildPlan,
     quantised: bool,
+    strongly_typed: bool,
 ) -> None:
     trt = dialect.trt
     dialect.set_workspace(config, plan.workspace_mb * MEGABYTE)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if not plan.tf32:
         config.clear_flag(trt.BuilderFlag.TF32)
-    if not dialect.explicit_only:
+    if not strongly_typed:
         _set_precision(dialect, network, config, model, plan, quantised)
     _set_tactic_sources(dialect, config, plan)
     if plan.profiles:
@@ -170,15 +204,33 @@ def _set_precision(
 ) -> None:
     """The weakly typed route: flags allow a precision, the builder chooses by time."""
     wanted = {plan.precision} if plan.precision in _FLAGS else set()
-    if plan.precision == "int8":
+    if plan.precision == "int8" and not plan.strict:
         wanted.add("fp16")  # TAO's meaning of INT8: what is not INT8 may be FP16
+    if plan.strict:
+        for flag in _STRICT_FLAGS:
+            if dialect.has_flag(flag):
+                dialect.set_flag(config, flag)
     if quantised:
         wanted.add("int8")
-    if any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer):
-        wanted.add("fp16")  # the model itself is FP16
+    if _has_half(model):
+        wanted.add("fp16")  # what the model itself states
     wanted |= _set_layers(dialect, network, config, plan)
     for name in sorted(wanted):
         dialect.set_flag(config, _FLAGS[name])
+
+
+def _has_half(model: onnx.ModelProto) -> bool:
+    half = onnx.TensorProto.FLOAT16
+    return (
+        any(tensor.data_type == half for tensor in model.graph.initializer)
+        or any(value.type.tensor_type.elem_type == half for value in [*model.graph.input, *model.graph.output])
+        or any(
+            attribute.name == "to" and attribute.i == half
+            for node in all_nodes(model.graph)
+            if node.op_type == "Cast"
+            for attribute in node.attribute
+        )
+    )
 
 
 def _set_layers(dialect: Dialect, network: Any, config: Any, plan: BuildPlan) -> set[str]:
@@ -288,7 +340,15 @@ def _refuse_open_axes(network: Any) -> None:
             raise BuildError(f"input '{tensor.name}' {tuple(tensor.shape)} has open axes and no optimisation profile")
 
 
-def _run(dialect: Dialect, builder: Any, network: Any, config: Any, plan: BuildPlan, records: log.LogRecords) -> bytes:
+def _run(
+    dialect: Dialect,
+    builder: Any,
+    network: Any,
+    config: Any,
+    plan: BuildPlan,
+    records: log.LogRecords,
+    feeder: calibrating.Feeder | None,
+) -> bytes:
     state = progress.Progress()
     keep = progress.attach(dialect, config, state)
     before = len(records.errors)
@@ -300,6 +360,8 @@ def _run(dialect: Dialect, builder: Any, network: Any, config: Any, plan: BuildP
 
     blob = progress.run(work, state)
     del keep
+    if feeder is not None:
+        feeder.finish(str(dialect))
     if blob is None:
         raise BuildError(f"{dialect} cannot build the engine: {records.told(before)}", hint=_hint(records, plan))
     return bytes(blob)

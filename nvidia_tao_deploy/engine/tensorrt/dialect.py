@@ -82,13 +82,19 @@ class Dialect:
 
     # building
 
-    def create_network(self, builder: Any) -> Any:
-        """An empty network: explicit batch where that still must be said, strongly typed where nothing else exists."""
+    @property
+    def has_fp8(self) -> bool:
+        """Whether FP8 can be built; it takes a strongly typed network."""
+        kinds = self.trt.NetworkDefinitionCreationFlag
+        return hasattr(self.trt.DataType, "FP8") and (self.explicit_only or hasattr(kinds, "STRONGLY_TYPED"))
+
+    def create_network(self, builder: Any, strongly_typed: bool) -> Any:
+        """An empty network: explicit batch where that still must be said, strongly typed where asked and optional."""
         flags = 0
         kinds = self.trt.NetworkDefinitionCreationFlag
         if hasattr(kinds, "EXPLICIT_BATCH"):  # gone in TensorRT 11; without effect in 10
             flags |= 1 << int(kinds.EXPLICIT_BATCH)
-        if self.explicit_only and hasattr(kinds, "STRONGLY_TYPED"):
+        if strongly_typed and hasattr(kinds, "STRONGLY_TYPED"):
             flags |= 1 << int(kinds.STRONGLY_TYPED)
         return builder.create_network(flags)
 
@@ -136,6 +142,11 @@ class Dialect:
         return dict(self.trt.TacticSource.__members__)
 
     # running
+
+    @property
+    def shares_profiles(self) -> bool:
+        """Whether several contexts may use one optimisation profile (TensorRT 10 and later, RTX)."""
+        return self.product == TENSORRT_RTX or self.number >= (10,)
 
     def create_context(self, engine: Any, scratch: int, size: int) -> Any:
         """An execution context that works in memory of ours at `scratch`, shared with other contexts."""

@@ -17,10 +17,12 @@ _HARMLESS = (
     "CUDA lazy loading is not enabled",
     "TensorRT was linked against",
     "issues when converted to FP16", "weights are affected by this issue", "list of affected weights",
-    "modify the weights or retrain", "subnormal FP16 values",
+    "modify the weights or retrain", "subnormal FP16 values", "converting weights between types",
+    "multiple dynamic values may have poor performance", "(CAST_F_TO_I", "Skipping tactic",
     "Unable to determine GPU memory usage",
     "Tensor DataType is determined at build time",
     "Cast truncates",
+    "scales to fp32",
 )  # fmt: skip
 """Parts of warnings that ask nothing of a user; they are shown with verbose only."""
 

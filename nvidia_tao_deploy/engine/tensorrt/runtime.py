@@ -4,7 +4,8 @@
 
 Three streams (copy in, compute, copy out) are ordered by events, so the copies of one batch run beside the computing of
 another. Computing is serial, hence all execution contexts share one scratch memory. There is a context per input shape
-and a captured CUDA graph per shape and slot; what cannot be captured is enqueued the plain way.
+(TensorRT before 10: one for all, which changes its shapes) and a captured CUDA graph per shape and slot; what cannot be
+captured is enqueued the plain way.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 from nvidia_tao_deploy.engine.contract import DYNAMIC, TensorInfo
 from nvidia_tao_deploy.engine.feeds import check_feeds
 from nvidia_tao_deploy.engine.tensorrt import cuda, log, plan_file
-from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT_RTX, Dialect
+from nvidia_tao_deploy.engine.tensorrt.dialect import Dialect
 from nvidia_tao_deploy.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -112,8 +113,8 @@ class TensorRTEngine:
 
     def _open(self, blob: bytes) -> None:
         cuda.set_device(self._device)
-        self._logger, self._records = log.record(self._dialect.trt)
-        self._runtime, self._engine = _deserialise(self._dialect, self._logger, self._records, blob, self._source)
+        self._logger, records = log.record(self._dialect.trt)
+        self._runtime, self._engine = _deserialise(self._dialect, self._logger, records, blob, self._source)
         self.inputs, self.outputs = describe(self._dialect, self._engine, self._source)
         self._batch_open = tuple(replace(info, shape=(DYNAMIC, *info.shape[1:])) for info in self.inputs)
         self._dtypes = {info.name: numpy_dtype(info.dtype) for info in (*self.inputs, *self.outputs)}
@@ -206,15 +207,10 @@ class TensorRTEngine:
         if shaped is not None:
             self._shaped.move_to_end(key)
             return shaped
-        while len(self._shaped) >= SHAPES_KEPT:
-            self._drain()
-            _free_graphs(self._shaped.popitem(last=False)[1])
-        context = self._dialect.create_context(self._engine, self._scratch.pointer, self._scratch.size)
-        if context is None:
-            raise EngineError(f"{self._source}: no execution context: {self._records.told()}")
+        context = self._context()
         for name, shape in shapes.items():
             if not context.set_input_shape(name, shape):
-                raise EngineError(f"{self._source}: TensorRT refuses shape {shape} of {name}: {self._records.told()}")
+                raise EngineError(f"{self._source}: TensorRT refuses shape {shape} of {name}: {self._told()}")
         outputs = {info.name: tuple(context.get_tensor_shape(info.name)) for info in self.outputs}
         for name, shape in outputs.items():
             if any(size < 0 for size in shape):
@@ -225,6 +221,23 @@ class TensorRTEngine:
                 )
         shaped = self._shaped[key] = _Shaped(context, shapes, outputs)
         return shaped
+
+    def _context(self) -> Any:
+        """A context without shapes: a new one, or the least used one, whose graphs then are void."""
+        shared = self._dialect.shares_profiles
+        while len(self._shaped) >= (SHAPES_KEPT if shared else 1):
+            self._drain()
+            dropped = self._shaped.popitem(last=False)[1]
+            _free_graphs(dropped)
+            if not shared:
+                return dropped.context
+        context = self._dialect.create_context(self._engine, self._scratch.pointer, self._scratch.size)
+        if context is None:
+            raise EngineError(f"{self._source}: no execution context: {self._told()}")
+        return context
+
+    def _told(self, start: int = 0) -> str:
+        return self._logger.records.told(start)
 
     # one batch
 
@@ -334,9 +347,9 @@ class TensorRTEngine:
     def _execute(self, shaped: _Shaped, addresses: Sequence[int], stream: Any) -> None:
         for info, address in zip((*self.inputs, *self.outputs), addresses, strict=True):
             shaped.context.set_tensor_address(info.name, address)
-        before = len(self._records.errors)
+        before = len(self._logger.records.errors)
         if not shaped.context.execute_async_v3(int(stream)):
-            raise EngineError(f"{self._source}: TensorRT cannot run the batch: {self._records.told(before)}")
+            raise EngineError(f"{self._source}: TensorRT cannot run the batch: {self._told(before)}")
 
     def _capture(self, shaped: _Shaped, addresses: Sequence[int]) -> Any | None:
         """An executable graph of one batch's computing; None when something in the engine cannot be captured."""
@@ -450,13 +463,11 @@ def _deserialise(dialect: Dialect, logger_: Any, records: log.LogRecords, blob: 
 
 def _check_head(dialect: Dialect, blob: bytes, source: Path) -> None:
     """What can be said without TensorRT, which answers some damage by crashing."""
-    if dialect.product != TENSORRT_RTX:
-        return
-    header = plan_file.rtx_header(blob)
+    header = plan_file.header(blob)
     if header is None or header.total_bytes > len(blob):
         whole = f" of {header.total_bytes}" if header else ""
         raise EngineError(f"{source}: the engine file is truncated: {len(blob)}{whole} bytes", hint=REBUILD)
-    if header.version != dialect.version:
+    if header.version is not None and header.version != dialect.version:
         raise EngineError(
             f"{source}: built by {dialect.product} {header.version}; here is {dialect.version}", hint=REBUILD
         )

@@ -52,9 +52,12 @@ def store(config: Any, path: Path) -> int:
 def _create(config: Any, content: bytes) -> Any | None:
     """A cache object; None for content that TensorRT does not take."""
     try:
-        return config.create_timing_cache(content)
+        cache = config.create_timing_cache(content)
     except Exception:  # the binding throws RuntimeError or TypeError for damaged content
         return None
+    if cache is None or bytes(cache.serialize()) == bytes(config.create_timing_cache(b"").serialize()):
+        return None  # TensorRT 8.5 makes an empty cache of what it cannot read
+    return cache
 
 
 def _read(path: Path) -> bytes:
