@@ -36,7 +36,7 @@ class Mount:
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for a misspelt word, or an empty string."""
     by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
     return f" (did you mean '{by_lower[close[0]]}'?)" if close else ""
 
 
