@@ -68,7 +68,7 @@ def compose(
     merged = _merge(schema, file)
     given = [read for text in overrides if (read := _read_override(text, moves)).key.split(".")[0] not in HYDRAS_OWN]
     config = _override(schema, merged, given, ignored)
-    spec = _build(schema, config, _where(file, given))
+    spec = _build(schema(), config, _where(file, given))
     _report(schema, ignored)
     return Composed(spec, config, tuple(ignored))
 
@@ -242,9 +242,11 @@ def _accept(schema: type, item: _Override, ignored: list[str]) -> Any:
             f"Override {item.text}: '{item.key}' is a section with keys",
             hint=f"Set one of its keys: {item.key}.KEY=...",
         )
-    tree: dict[str, Any] = {}
-    put(tree, item.key, item.value)
-    if not (item.delete and isinstance(known, type)):
+    if known is None and item.key.split(".")[0] not in schemas.STRICT_SECTIONS:
+        ignored.append(item.key)
+    elif not (item.delete and isinstance(known, type)):
+        tree: dict[str, Any] = {}
+        put(tree, item.key, item.value)
         _sort_out(schema, tree, "", lambda _: f"Override {item.text}", ignored)
     if isinstance(known, schemas.Key) and known.is_list and _is_single(item.value):
         return [item.value]
@@ -258,18 +260,19 @@ def _is_single(value: Any) -> bool:
     return isinstance(value, (int, float))
 
 
-def _build(schema: type, config: DictConfig, where: Callable[[str], str], prefix: str = "") -> Any:
-    """The dataclass instance: interpolations resolved, ??? as None, choices and bounds enforced."""
+def _build(defaults: Any, config: DictConfig, where: Callable[[str], str], prefix: str = "") -> Any:
+    """An instance like `defaults` with the values of `config`: interpolations resolved, ??? as None, choices and
+    bounds enforced."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     values: dict[str, Any] = {}
-    for name, (kind, field) in schemas.fields(schema).items():
+    for name, (kind, field) in schemas.fields(type(defaults)).items():
         key = f"{prefix}{name}"
         if name not in config and not OmegaConf.is_missing(config, name):
             continue  # deleted with ~key: the default
         if dataclasses.is_dataclass(kind):
-            values[name] = _build(kind, config[name], where, f"{key}.")  # type: ignore[arg-type]
+            values[name] = _build(getattr(defaults, name), config[name], where, f"{key}.")
             continue
         try:
             raw = None if OmegaConf.is_missing(config, name) else config[name]
@@ -278,7 +281,7 @@ def _build(schema: type, config: DictConfig, where: Callable[[str], str], prefix
             raise SpecError(f"{where(key)}: {str(error).splitlines()[0]}") from error
         described = schemas.Key(key, kind, None, dict(field.metadata))
         values[name] = schemas.check_value(described, value, where(key))
-    return schema(**values)
+    return dataclasses.replace(defaults, **values)
 
 
 def _report(schema: type, ignored: list[str]) -> None:
