@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,19 @@ import pytest
 from nvidia_tao_deploy.engine.contract import BuildPlan, Profile
 from nvidia_tao_deploy.engine.tensorrt.backend import TensorRTBackend
 from nvidia_tao_deploy.graph import plugins
+
+
+def _let_numpy_testing_import() -> None:
+    """A relocated Python may have lost its packages' own tests, and numpy.testing imports a name from there."""
+    try:
+        import numpy.testing  # noqa: F401
+    except ModuleNotFoundError:
+        for name in ("numpy._core.tests", "numpy._core.tests._natype"):
+            sys.modules[name] = types.ModuleType(name)
+        sys.modules["numpy._core.tests._natype"].pd_NA = object()
+
+
+_let_numpy_testing_import()
 
 
 @pytest.fixture(scope="session")

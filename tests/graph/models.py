@@ -144,7 +144,7 @@ def quantised(batch: int | str = "batch") -> onnx.ModelProto:
         helper.make_node("DequantizeLinear", ["xq", "xs", "z"], ["xd"], name="/dq"),
         helper.make_node("QuantizeLinear", ["w", "ws", "zs"], ["wq"], name="/wq", axis=0),
         helper.make_node("DequantizeLinear", ["wq", "ws", "zs"], ["wd"], name="/wdq", axis=0),
-        helper.make_node("Conv", ["xd", "wd"], ["c"], name="/conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["xd", "wd"], ["c"], name="/conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["c"], ["r"], name="/relu"),
         helper.make_node("GlobalAveragePool", ["r"], ["g"], name="/pool"),
         helper.make_node("Flatten", ["g"], ["output"], name="/flatten"),
@@ -172,9 +172,10 @@ def many_types(batch: int | str = "batch") -> onnx.ModelProto:
     return model(nodes, [value("input", FLOAT, batch, 8)], outputs, w.tensors)
 
 
-def awkward(batch: int | str = "batch") -> onnx.ModelProto:
+def awkward(batch: int | str = "batch", with_if: bool = True) -> onnx.ModelProto:
     """Everything that makes half precision hard: resizing by float arithmetic on shapes, a decomposed layer
-    normalisation with a tiny epsilon, a mask filled with -3.4e38, an If with bodies that read outer values, TopK.
+    normalisation with a tiny epsilon, a mask filled with -3.4e38, an If with bodies that read outer values (`with_if`),
+    TopK.
 
     x [B, 3, 16, 16] in 0..255 -> y [B, 10] probabilities, top [B, 3], which [B, 3] int64.
     """
@@ -214,7 +215,9 @@ def awkward(batch: int | str = "batch") -> onnx.ModelProto:
         node("Softmax", ["masked"], ["p"], name="/softmax", axis=-1),
         node("ReduceMax", ["p"], ["most"], name="/most", keepdims=0),
         node("Greater", ["most", "tenth"], ["condition"], name="/greater"),
-        node("If", ["condition"], ["y"], name="/if", then_branch=then, else_branch=other),
+        node("If", ["condition"], ["y"], name="/if", then_branch=then, else_branch=other)
+        if with_if
+        else node("Identity", ["p"], ["y"], name="/same"),
         node("TopK", ["p", "three"], ["top", "which"], name="/topk", axis=-1),
     ]
     outputs = [value("y", FLOAT, batch, 10), value("top", FLOAT, batch, 3), value("which", INT64, batch, 3)]
