@@ -15,7 +15,7 @@ import io
 import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +40,7 @@ SCORE = 1 / (1 + math.exp(-(20 * LEVEL / 255 - 10)))
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """`main` configures logging for a process; undo it for the tests that follow."""
-    root = logging.getLogger("nvidia_tao_deploy")
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:], root.propagate = handlers, True
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 def first_label(network: str) -> int:
@@ -548,6 +541,20 @@ def test_specs_of_older_releases_load(network: str, tmp_path: Path) -> None:
     assert spec.inference.color_map == {"person": "green"}
     assert spec.gen_trt_engine.tensorrt.data_type == "INT8"
     assert {"model.num_queries", "evaluate.input_width", "gen_trt_engine.input_channel"} <= set(composed.ignored)
+
+
+@pytest.mark.parametrize(
+    ("release", "network"),
+    [("5.5", "deformable_detr"), ("5.5", "dino"), *[("6.25", name) for name in NAMES]],
+)
+def test_sample_specs_load_unchanged(release: str, network: str, sample_specs: Callable[[str, str], Path]) -> None:
+    files = sorted(sample_specs(release, network).glob("*.yaml"))
+    assert len(files) == 3
+    for path in files:
+        written = yaml.safe_load(path.read_text())
+        spec = compose(detr.NETWORKS[network].schema, path).spec
+        assert spec.dataset.batch_size == written["dataset"]["batch_size"]
+        assert spec.inference.color_map == written.get("inference", {}).get("color_map")
 
 
 def test_defaults_that_differ() -> None:
