@@ -166,9 +166,9 @@ def score_detection_of_text(folder: Path, name: str) -> None:
     totals = np.zeros(3, int)
     files = sorted((folder / "data/ocdnet/img").glob("*.jpg"))
     for file in files:
-        picture = cv2.imread(str(file)).astype(np.float32)
+        picture = np.asarray(Image.open(file).convert("RGB"), np.float32)[..., ::-1]
         scale = np.array([picture.shape[1] / 1280, picture.shape[0] / 736])
-        resized = cv2.resize(picture, (1280, 736), interpolation=cv2.INTER_LINEAR)
+        resized = cv2.resize(np.ascontiguousarray(picture), (1280, 736), interpolation=cv2.INTER_LINEAR)
         tensor = (resized - np.array([122.67891434, 116.66876762, 104.00698793], np.float32)) / 255
         probability = model.run(None, {"input": tensor.transpose(2, 0, 1)[None]})[0][0, 0]
         found = [Polygon(box * scale) for box in text_boxes(probability, 0.3, 0.55, 1.5)]
