@@ -148,7 +148,7 @@ def _note_early_failure(network: Network, arguments: Arguments, error: BaseExcep
     from nvidia_tao_deploy.tasks.context import FOLDERS
     from nvidia_tao_deploy.tasks.early import likely_folder
 
-    folder = likely_folder(arguments)
+    folder = likely_folder(arguments.subtask, arguments.spec, arguments.overrides)
     if folder is None:
         return
     try:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nvidia_tao_deploy.cli_arguments import Arguments
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.spec import yaml_file
 from nvidia_tao_deploy.spec.fields import MISSING
@@ -16,16 +15,16 @@ from nvidia_tao_deploy.spec.migrate import find
 from nvidia_tao_deploy.tasks.context import FOLDERS
 
 
-def likely_folder(arguments: Arguments) -> Path | None:
+def likely_folder(subtask: str, spec: str | None, overrides: Sequence[str]) -> Path | None:
     """The results folder named by the overrides or, failing them, by the file; None when it cannot be told."""
-    if arguments.subtask not in FOLDERS:
+    if subtask not in FOLDERS:
         return None
-    own, top = f"{arguments.subtask}.results_dir", "results_dir"
-    given = _given(arguments.overrides)
-    values = {key: given.get(key) or _from_file(arguments.spec, key) for key in (own, top)}
+    own, top = f"{subtask}.results_dir", "results_dir"
+    given = _given(overrides)
+    values = {key: given.get(key) or _from_file(spec, key) for key in (own, top)}
     if values[own]:
         return Path(values[own])
-    return Path(values[top]) / FOLDERS[arguments.subtask] if values[top] else None
+    return Path(values[top]) / FOLDERS[subtask] if values[top] else None
 
 
 def _given(overrides: Sequence[str]) -> dict[str, str]:
