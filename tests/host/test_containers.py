@@ -159,7 +159,6 @@ def test_the_manifest_names_what_the_registry_has(tree: Tree, built: str) -> Non
 
 
 def test_build_checks_what_it_built(tree: Tree, built: str) -> None:
-    assert "check_image: " in built and "requirements are met" in built
     # The stand-in has no TensorRT: as a container for GPUs it must be refused.
     before = docker("image", "inspect", "--format", "{{.Id}}", f"{tree.registry}/{BASE}:tester")
     done = tree.script("docker/build.sh", "--build", "--base-image", tree.base_image, "--backend", "tensorrt")

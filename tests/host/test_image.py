@@ -77,7 +77,7 @@ def test_progress_bar_on_a_terminal(moved: Launcher, tmp_path: Path) -> None:
         child = pexpect.spawn(
             str(moved.script),
             ["--gpus", "none", "--", "echo", "started"],
-            env={**moved.environment(), "TERM": "xterm"},  # type: ignore[arg-type]
+            env={**moved.environment(), "TERM": "xterm"},
             encoding="utf-8",
             dimensions=(24, 100),
             timeout=60,

@@ -40,7 +40,7 @@ def spawn(launcher: Launcher, *arguments: str) -> pexpect.spawn:
     return pexpect.spawn(
         str(launcher.script),
         ["--gpus", "none", *arguments],
-        env={**launcher.environment(), "TERM": "dumb"},  # type: ignore[arg-type]
+        env={**launcher.environment(), "TERM": "dumb"},
         cwd=str(launcher.home),
         timeout=30,
         encoding="utf-8",

@@ -252,3 +252,27 @@ def test_container_and_setup_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     assert core | gpu | set(extras["mpi"]) <= listed  # type: ignore[index]
     assert listed - core - gpu - set(extras["mpi"]) - set(extras["dev"]) == {"wheel"}  # type: ignore[index]
     assert len(gpu) == len(extras["gpu"]) - 1  # type: ignore[index]
+
+
+def test_image_check_names_what_lacks(tmp_path: Path) -> None:
+    """docker/check_image.py, which ends every build, on this environment."""
+    check = REPOSITORY_TOP / "docker" / "check_image.py"
+    good = run(sys.executable, check, "onnxruntime", REPOSITORY_TOP / "docker" / "requirements-pip.txt")
+    assert "numpy" not in good.stderr  # this environment lacks the GPU bindings, but not the rest
+    (tmp_path / "requirements.txt").write_text("numpy>=999  # too new\nno-such-package-at-all\nonnx\n")
+    bad = run(sys.executable, check, "onnxruntime", tmp_path / "requirements.txt")
+    assert bad.returncode == 1
+    assert re.search("numpy>=999 wanted by requirements, but [0-9.]+ is installed", bad.stderr)
+    assert "no-such-package-at-all is not installed" in bad.stderr
+    assert "onnx " not in bad.stderr
+    assert run(sys.executable, check, "torch", tmp_path / "requirements.txt").returncode == 2
+
+
+def test_every_network_is_a_command_of_the_base_container(tmp_path: Path) -> None:
+    registry = REPOSITORY_TOP / "nvidia_tao_deploy" / "registry.py"
+    done = run(sys.executable, REPOSITORY_TOP / "docker" / "install_commands.py", registry, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == set(runpy.run_path(str(registry))["NETWORKS"])
+    done = run(tmp_path / "classification_pyt", "evaluate", "--help", PYTHONPATH=str(REPOSITORY_TOP))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: classification_pyt evaluate")
