@@ -141,6 +141,26 @@ def test_crowded_pictures_are_computed_in_pieces(tmp_path: Path, monkeypatch: py
     np.testing.assert_allclose(list(report.results.values()), case.reference().stats, atol=1e-12)
 
 
+@pytest.mark.parametrize("later", ["left", "right"])
+def test_of_two_boxes_overlapped_alike_the_later_one_is_taken(later: str, tmp_path: Path) -> None:
+    """The better detection lies between two boxes; the other one fits the right box alone."""
+    case = Case(5, tmp_path)
+    first, category = case.ids[0], case.category_ids[0]
+    boxes = [[0, 0, 10, 10], [4, 0, 10, 10]][:: 1 if later == "right" else -1]
+    case.annotations = [
+        {"id": n + 1, "image_id": first, "category_id": category, "bbox": box, "area": 100, "iscrowd": 0}
+        for n, box in enumerate(boxes)
+    ]
+    case.path.write_text(json.dumps({**case.content, "annotations": case.annotations}))
+    found = np.array([[2, 0, 12, 10], [4, 0, 14, 10]], np.float32)
+    empty = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+    case.detections = dict.fromkeys(case.ids, empty)
+    case.detections[first] = Detections(found, np.array([0.9, 0.8], np.float32), np.array([category] * 2))
+    report = case.update(case.metric(), case.ids).compute()
+    np.testing.assert_allclose(list(report.results.values()), case.reference().stats, atol=1e-12)
+    assert report.results["AP50"] == pytest.approx(1 if later == "left" else 51 / 101)
+
+
 def test_only_the_pictures_that_were_seen_count(tmp_path: Path) -> None:
     case = Case(5, tmp_path)
     seen = [image_id for image_id in case.ids if any(a["image_id"] == image_id for a in case.annotations)][:2]
