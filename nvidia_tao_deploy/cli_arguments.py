@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nvidia_tao_deploy.network import Network
 
 DEFAULT_SPECS = "default_specs"
+SPEC_OPTION = "--experiment_spec_file"
 SUBTASK_HELP = {
     "gen_trt_engine": "build an engine from an ONNX model",
     "evaluate": "measure an engine's accuracy on labelled data",
@@ -49,10 +50,10 @@ def parse(network: Network, argv: Sequence[str]) -> Arguments:
     subtask, spec, overrides, wants_help = "", None, [], False
     words = iter(argv)
     for word in words:
-        name, equals, value = word.partition("=")
+        name, equals, value = _option(word)
         if word in ("-h", "--help"):
             wants_help = True
-        elif word in ("-e", "--experiment_spec_file") or (equals and name in ("-e", "--experiment_spec_file")):
+        elif name == "-e" or (len(name) > len("--e") and SPEC_OPTION.startswith(name)):  # as argparse: abbreviated
             path = value if equals else next(words, None)
             if not path:
                 raise SpecError(f"{name} needs the path of a spec file")
@@ -60,7 +61,7 @@ def parse(network: Network, argv: Sequence[str]) -> Arguments:
                 raise SpecError(f"two spec files are given: {spec} and {path}")
             spec = path
         elif word.startswith("-"):
-            raise SpecError(f"unknown option {word}", did_you_mean(word, ("-e", "--experiment_spec_file", "--help")))
+            raise SpecError(f"unknown option {word}", did_you_mean(word, ("-e", SPEC_OPTION, "--help")))
         elif equals or word.startswith("~"):
             overrides.append(word)
         elif not subtask:
@@ -77,6 +78,14 @@ def parse(network: Network, argv: Sequence[str]) -> Arguments:
     if spec is None and subtask != DEFAULT_SPECS:
         raise SpecError(f"{subtask} needs a spec file: -e SPEC", f"'{network.name} {subtask} --help' lists its keys.")
     return Arguments(subtask, spec, tuple(overrides), False)
+
+
+def _option(word: str) -> tuple[str, bool, str]:
+    """(name, whether a value is attached, the value) of '--name=value', '-e=value' and '-evalue'."""
+    if word.startswith("-e") and len(word) > len("-e"):
+        return "-e", True, word[len("-e") :].removeprefix("=")
+    name, equals, value = word.partition("=")
+    return name, bool(equals), value
 
 
 def usage(network: Network, subtask: str) -> str:

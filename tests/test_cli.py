@@ -1,0 +1,305 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""The front end: command lines, help, exit codes, signals, and what a failing command leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nvidia_tao_deploy import cli, registry
+from nvidia_tao_deploy.cli_arguments import parse
+from nvidia_tao_deploy.errors import SpecError
+from tests.conftest import ColourJob
+from tests.makers import Ran, command_line, environment, noise, run_command, run_here, start_command, status_lines
+
+NETWORK = registry.load("classification_pyt")
+
+
+def arguments(*argv: str) -> tuple[str, str | None, tuple[str, ...]]:
+    read = parse(NETWORK, argv)
+    return read.subtask, read.spec, read.overrides
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("evaluate", "-e", "s.yaml", "a=1", "~b"),
+        ("-e", "s.yaml", "evaluate", "a=1", "~b"),
+        ("evaluate", "a=1", "--experiment_spec_file", "s.yaml", "~b"),
+        ("evaluate", "a=1", "--experiment_spec_file=s.yaml", "~b"),
+        ("evaluate", "a=1", "~b", "-e=s.yaml"),
+        ("evaluate", "a=1", "~b", "-es.yaml"),
+        ("evaluate", "a=1", "~b", "--experiment_spec", "s.yaml"),
+    ],
+)
+def test_orders_and_forms_that_work(argv: tuple[str, ...]) -> None:
+    assert arguments(*argv) == ("evaluate", "s.yaml", ("a=1", "~b"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "message", "hint"),
+    [
+        (["evalute", "-e", "s"], "unknown subtask 'evalute'", "'evaluate'"),
+        (["-e", "s"], "no subtask is given", "gen_trt_engine, evaluate, inference, default_specs"),
+        (["evaluate"], "evaluate needs a spec file: -e SPEC", "--help"),
+        (["evaluate", "-e"], "-e needs the path of a spec file", None),
+        (["evaluate", "--experiment_spec_file="], "needs the path of a spec file", None),
+        (["evaluate", "-e", "a", "-e", "b"], "two spec files are given: a and b", None),
+        (["evaluate", "-e", "a", "b"], "'b' is neither an option nor an override", None),
+        (["evaluate", "-e", "a", "--gpus", "1"], "unknown option --gpus", None),
+        (["evaluate", "-e", "a", "--hlep"], "unknown option --hlep", "'--help'"),
+    ],
+)
+def test_wrong_command_lines(argv: list[str], message: str, hint: str | None) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse(NETWORK, argv)
+    assert message in caught.value.message
+    assert hint is None or hint in (caught.value.hint or "")
+    ran = run_here("classification_pyt", "", *argv)
+    assert ran.code == 2 and ran.out == "" and ran.err.startswith(f"classification_pyt: {caught.value.message}\n")
+
+
+def test_help() -> None:
+    for argv in ((), ("--help",), ("-h",)):
+        ran = run_here("classification_pyt", "", *argv)
+        assert ran.code == 0 and ran.err == ""
+        assert all(
+            name in ran.out for name in ("gen_trt_engine", "evaluate", "inference", "default_specs", "exit codes")
+        )
+    ran = run_here("classification_pyt", "gen_trt_engine", "--help")
+    assert "gen_trt_engine.tensorrt.data_type" in ran.out and "evaluate.trt_engine" not in ran.out
+
+
+def test_module_lists_networks_and_suggests() -> None:
+    ran = run_command("--help", "")
+    assert ran.code == 0 and all(name in ran.out for name in registry.NETWORKS)
+    ran = run_command("classification_pty", "evaluate")
+    assert ran.code == 2 and "Did you mean 'classification_pyt'?" in ran.err
+
+
+def test_console_scripts() -> None:
+    assert callable(cli.commands.dino)
+    with pytest.raises(AttributeError):
+        _ = cli.commands.nothing
+
+
+def test_spec_is_looked_for_in_the_current_folder(colours: ColourJob) -> None:
+    ran = run_command("classification_pyt", "evaluate", "-e", "spec.yaml", cwd=colours.root)
+    assert ran.code == 0, ran.text
+    assert colours.status("evaluate")[-1]["status"] == "SUCCESS"
+
+
+def test_relative_paths_are_of_the_current_folder(colours: ColourJob) -> None:
+    overrides = ("results_dir=out here", "evaluate.trt_engine=./model.onnx", "dataset.test_dataset.images_dir=images")
+    ran = run_command("classification_pyt", "evaluate", "-e", "spec.yaml", *overrides, cwd=colours.root)
+    assert ran.code == 0, ran.text
+    assert (colours.root / "out here" / "trt_evaluate" / "results.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "name", ["with blank", "quote's", 'double"quote', "$HOME", "$(touch pwned)", "a;b", "[x]", "{x}", "ü", "a,b", "x=y"]
+)
+def test_shell_characters_in_values(colours: ColourJob, name: str) -> None:
+    quoted = "'" + name.replace("'", "\\'") + "'"
+    ran = run_here(
+        "classification_pyt",
+        "evaluate",
+        "-e",
+        colours.spec,
+        f"results_dir={colours.root}/x/",
+        f"evaluate.results_dir={quoted[0]}{colours.root}/{quoted[1:]}",
+    )
+    assert ran.code == 0, ran.text
+    assert (colours.root / name / "status.json").is_file()
+    assert not Path("pwned").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such spec file"),
+        (b"", "the file is empty"),
+        (b"a: [1\nb: 2", "broken.yaml:2:2: not YAML"),
+        (b"\x89PNG\r\n\x1a\n\x00", "not a text file"),
+        (b"a: \x00", "not YAML"),
+        (b"evaluate: {trt_engin: x}", "evaluate.trt_engin: no such key"),
+        (b"evaluate: {batch_size: many}", "broken.yaml:1: evaluate.batch_size: Value 'many'"),
+        ("folder", "a folder, not a spec file"),
+    ],
+)
+def test_unreadable_specs_end_in_one_line_and_a_failure_status(
+    tmp_path: Path, content: bytes | str | None, message: str
+) -> None:
+    spec = tmp_path / "broken.yaml"
+    if content == "folder":
+        spec.mkdir()
+    elif isinstance(content, bytes):
+        spec.write_bytes(content)
+    ran = run_here("classification_pyt", "evaluate", "-e", spec, f"results_dir={tmp_path}/r")
+    assert ran.code == 2 and ran.out == ""
+    first, *hint = ran.err.splitlines()
+    assert message in first and "Traceback" not in ran.err and len(hint) <= 1
+    lines = status_lines(tmp_path / "r" / "trt_evaluate")
+    assert lines[-1]["status"] == "FAILURE" and message in lines[-1]["message"]
+    assert lines[-1]["message"].startswith("Configuration error: ")
+
+
+def test_a_broken_spec_without_results_dir_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_here("classification_pyt", "evaluate", "-e", tmp_path / "nothing.yaml").code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_early_failure_reads_results_dir_as_the_task_would(colours: ColourJob) -> None:
+    quoted = f"evaluate.results_dir='{colours.root}/a b'"
+    assert colours.run("evaluate", "evaluate.zzz=1", quoted).code == 2
+    assert status_lines(colours.root / "a b")[-1]["status"] == "FAILURE"
+    assert colours.run("evaluate", "evaluate.zzz=1").code == 2
+    assert colours.status("evaluate")[-1]["status"] == "FAILURE"
+
+
+def test_no_results_dir(colours: ColourJob) -> None:
+    ran = colours.run("evaluate", "results_dir=''")
+    assert ran.code == 2 and "neither evaluate.results_dir nor results_dir is set" in ran.err
+
+
+@pytest.mark.parametrize("where", ["is a file", "below a file"])
+def test_results_dir_that_cannot_be_written(colours: ColourJob, where: str) -> None:
+    (colours.root / "file").write_text("mine")
+    folder = colours.root / "file" if where == "is a file" else colours.root / "file" / "deeper"
+    ran = colours.run("evaluate", f"evaluate.results_dir={folder}")
+    assert ran.code == 1 and f"results_dir: {folder}: cannot be written" in ran.err
+    assert (colours.root / "file").read_text() == "mine"
+
+
+def test_read_only_results_dir(colours: ColourJob) -> None:
+    folder = colours.root / "ro"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        ran = colours.run("evaluate", f"results_dir={folder}")
+        assert ran.code == 1 and "Read-only file system" in ran.err and "Choose another results_dir" in ran.err
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("boom"), "RuntimeError: boom"),
+        (KeyError("k"), "KeyError: 'k'"),
+        (AssertionError("not so"), "AssertionError: not so"),
+        (MemoryError(), "MemoryError"),
+        (IndexError("i"), "IndexError: i"),
+        (AttributeError("a"), "AttributeError: a"),
+        (ValueError("v"), "Parameter validation error: v"),
+        (NotImplementedError("later"), "Feature not implemented: later"),
+        (OSError(28, "No space left on device"), "File system error: [Errno 28] No space left on device"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+@pytest.mark.parametrize("moment", ["composing", "running"])
+def test_every_exception_ends_in_one_line_exit_1_and_a_failure_status(
+    colours: ColourJob, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str, moment: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    target = (
+        "nvidia_tao_deploy.spec.compose.migrate" if moment == "composing" else "nvidia_tao_deploy.tasks.evaluate.run"
+    )
+    monkeypatch.setattr(target, fail)
+    ran = colours.run("evaluate")
+    assert ran.code == 1 and "Traceback" not in ran.text
+    assert ran.err.splitlines()[0].endswith(f"[ERROR] {message}")
+    assert "TAO_LOGGING_LEVEL=DEBUG" in ran.err
+    last = colours.status("evaluate")[-1]
+    assert (last["status"], last["message"]) == ("FAILURE", message)
+
+
+def test_debug_shows_where(colours: ColourJob) -> None:
+    ran = run_command(
+        "classification_pyt", "evaluate", "-e", colours.spec, "evaluate.trt_engine=/nowhere",
+        env={"TAO_LOGGING_LEVEL": "DEBUG"},
+    )  # fmt: skip
+    assert ran.code == 5 and "Traceback" in ran.text
+
+
+def test_default_specs(tmp_path: Path) -> None:
+    for _ in range(2):
+        ran = run_here("classification_pyt", "default_specs", f"results_dir={tmp_path}")
+        assert ran.code == 0
+    assert "replaced" in ran.out
+    text = (tmp_path / "experiment.yaml").read_text()
+    assert "onnx_file: ???" in text and "data_type: FP32" in text
+    again = run_here("classification_pyt", "evaluate", "-e", tmp_path / "experiment.yaml", f"results_dir={tmp_path}/r")
+    assert again.code == 2 and "evaluate.trt_engine is not set" in again.err
+    assert run_here("classification_pyt", "default_specs").code == 2
+
+
+def test_a_closed_pipe_is_quiet(colours: ColourJob) -> None:
+    for argv in (["--help"], ["-e", str(colours.spec)]):
+        line = command_line("classification_pyt", "evaluate", *argv)
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, env=environment(), text=True, check=False)
+        os.close(writer)
+        assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr
+        assert done.returncode == 1
+
+
+def stopped(colours: ColourJob, number: int, *overrides: str) -> tuple[Ran, float]:
+    """Start a long evaluate, send a signal in its midst; how it ended and how long that took."""
+    process = start_command("classification_pyt", "evaluate", "-e", str(colours.spec), *overrides)
+    status = colours.results / "trt_evaluate" / "status.json"
+    try:
+        for _ in range(400):
+            if status.exists() or process.poll() is not None:
+                break
+            time.sleep(0.025)
+        time.sleep(0.7)
+        assert process.poll() is None, process.communicate()
+        start = time.monotonic()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+        return Ran(process.returncode, out, err), time.monotonic() - start
+    finally:
+        process.kill()
+
+
+@pytest.fixture
+def endless(colours: ColourJob) -> ColourJob:
+    """A job that would take minutes: many names for one large picture."""
+    folder = colours.images / "red"
+    noise(folder / "0.png", size=(1600, 1200))
+    for index in range(4000):
+        (folder / f"link{index}.png").symlink_to("0.png")
+    return colours
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word", "status"),
+    [(signal.SIGINT, 130, "Interrupted", "interrupted"), (signal.SIGTERM, 143, "Terminated", "terminated")],
+)
+def test_signals_end_a_run_at_once(endless: ColourJob, number: int, code: int, word: str, status: str) -> None:
+    slow = ("dataset.batch_size=1", f"evaluate.trt_engine={endless.model}")
+    os.environ["TAO_DEPLOY_WORKERS"] = "2"
+    try:
+        ran, seconds = stopped(endless, number, *slow)
+    finally:
+        del os.environ["TAO_DEPLOY_WORKERS"]
+    assert ran.code == code, ran.text
+    assert seconds < 3
+    assert word in ran.err and "Traceback" not in ran.err
+    last = endless.status("evaluate")[-1]
+    assert last["status"] == "FAILURE" and last["message"] == f"User/System interruption: Trt_evaluate was {status}"
+    assert not (endless.results / "trt_evaluate" / "results.json").exists()
