@@ -131,6 +131,25 @@ class Built:
     details: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class LayerFacts:
+    """One layer of a built engine.
+
+    Attributes:
+        name: as the backend calls it; fused layers have joined names.
+        kind: operator or layer type.
+        precision: "fp32", "fp16", "int8" and so on, of its first output; "" where the backend does not tell.
+        format: memory layout or shape, in the backend's words.
+        milliseconds: mean time for one batch; None where it cannot be measured.
+    """
+
+    name: str
+    kind: str
+    precision: str
+    format: str
+    milliseconds: float | None
+
+
 class Engine(Protocol):
     """A loaded engine; a context manager. Every array is C-contiguous; axis 0 is the batch."""
 
@@ -173,6 +192,9 @@ class Backend(Protocol):
 
     def load(self, blob: bytes, source: Path, device: int = 0) -> Engine:
         """Make an engine file's content runnable; `source` is used in messages. Raises EngineError."""
+
+    def layers(self, blob: bytes, source: Path, feeds: Feeds, device: int = 0) -> list[LayerFacts]:
+        """An engine file's layers in order of execution, timed on a batch of `feeds`. Raises EngineError."""
 
     def recognises(self, head: bytes) -> bool:
         """Whether a file that starts with these (at least 32, where the file has them) bytes is this backend's."""

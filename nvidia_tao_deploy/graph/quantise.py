@@ -13,9 +13,8 @@ largest magnitude / 127. Biases stay in floating point. FP8 (E4M3) divides by 44
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +27,6 @@ from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.graph.editing import GraphReader, attributes
 from nvidia_tao_deploy.graph.model import all_nodes, check, first_line, is_quantised, raise_opset
-
-logger = logging.getLogger(__name__)
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that are quantised: operand 0 is an activation, operand 1 the weights."""
@@ -137,6 +134,7 @@ def quantise(
     to: Format = INT8,
     rules: Sequence[LayerPrecision] = (),
     float_weights: bool = True,
+    keep: Collection[str] = (),
 ) -> tuple[onnx.ModelProto, Report]:
     """Put Q/DQ pairs into a float32 graph.
 
@@ -147,6 +145,7 @@ def quantise(
         rules: `layers_precision`: nodes given another type than `to` are left alone.
         float_weights: keep the weights in float32 behind a Q/DQ pair (TensorRT 8.5's parser takes no others);
             otherwise they are stored quantised, a quarter of the size.
+        keep: names of further nodes to leave alone.
 
     Raises:
         BuildError: the model is quantised already, nothing in it can be quantised, a rule fits no layer, or the result
@@ -158,13 +157,13 @@ def quantise(
     copy = onnx.ModelProto()
     copy.CopyFrom(source)
     asked = layers.match(rules, [label(node) for node in copy.graph.node]) if rules else {}
+    asked.update(dict.fromkeys(keep, "float"))
     quantiser = _Quantiser(copy, amax, to, float_weights, asked)
     report = quantiser.run()
     try:
         check(copy)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise BuildError(f"not valid after quantising to {to.name.upper()}: {first_line(error)}") from None
-    logger.info("%s: %d nodes quantised, %d left", to.name.upper(), len(report.quantised), len(report.kept))
     return copy, report
 
 

@@ -47,6 +47,20 @@ class CalibrationSection:
 
 
 @dataclass
+class AutoLayersSection:
+    """Search for the layers that INT8 or FP8 hurts; keeps them in another precision and prints the list."""
+
+    enabled: bool = option(False, "search before building")
+    budget: float = option(0.01, "loss allowed: share of predictions that change, or drop of the metric", minimum=0)
+    metric: str = option(
+        "agreement", "agreement: with the FP32 model's predictions; kpi: evaluate's first figure (needs its labels)",
+        choices=("agreement", "kpi"),
+    )
+    samples: int = option(256, "pictures to judge with", minimum=1)
+    dtype: str = option("FP16", "precision of the layers that are kept out", choices=("FP16", "FP32"))
+
+
+@dataclass
 class TensorRTSection:
     """How the engine is built."""
 
@@ -62,6 +76,7 @@ class TensorRTSection:
     strict_type_constraints: bool = option(False, "INT8 without FP16 for what is not INT8; layer precisions preferred")
     tf32: bool = option(True, "let FP32 layers use TF32 on GPUs that have it (TensorRT's default)")
     calibration: CalibrationSection = section(CalibrationSection)
+    auto_layers_precision: AutoLayersSection = section(AutoLayersSection)
 
 
 @dataclass
@@ -78,6 +93,13 @@ class GenTrtEngineSection:
         -1, "fixed batch for a model with an open batch axis; -1: tensorrt.*_batch_size are the bounds"
     )
     verbose: bool = option(False, "show the builder's verbose log")
+    verify: bool = option(False, "run the new engine and the FP32 model on real pictures; keep it only if they agree")
+    verify_samples: int = option(64, "pictures for verify", minimum=1)
+    verify_agreement: float = option(0.95, "least share of predictions that must agree", minimum=0, maximum=1)
+    verify_cosine: float = option(
+        0.99, "least cosine of each output, where predictions cannot be decoded", minimum=0, maximum=1
+    )
+    report: bool = option(False, "measure latency and layers; table, and <trt_engine>.report.json")
     input_channel: Any = ignored("the model decides")
     input_width: Any = ignored("the model decides")
     input_height: Any = ignored("the model decides")

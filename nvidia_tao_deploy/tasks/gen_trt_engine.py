@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import time
@@ -18,8 +19,12 @@ from nvidia_tao_deploy.errors import BuildError, SpecError, TaoDeployError
 from nvidia_tao_deploy.files import write_together
 from nvidia_tao_deploy.network import Table
 from nvidia_tao_deploy.spec.compose import require
+from nvidia_tao_deploy.tasks.auto_layers import find
 from nvidia_tao_deploy.tasks.calibrating import calibration
 from nvidia_tao_deploy.tasks.context import Context
+from nvidia_tao_deploy.tasks.report import path_of as report_path
+from nvidia_tao_deploy.tasks.report import report
+from nvidia_tao_deploy.tasks.verify import verify
 
 if TYPE_CHECKING:
     from nvidia_tao_deploy.graph.model import Model
@@ -45,12 +50,20 @@ def run(context: Context) -> None:
         model = graph.fix_batch(model, section.batch_size)
     logger.info("%s", model.describe())
     plan = make_plan(context, model, plan_details)
+    if section.tensorrt.auto_layers_precision.enabled:
+        plan = dataclasses.replace(plan, layers_precision=(*plan.layers_precision, *find(context, model, plan)))
     logger.info("Building for %s in %s ...", backend.name, plan.precision.upper())
     start = time.monotonic()
     built = backend.build(model.proto, plan)
     seconds = time.monotonic() - start
     facts = metadata.facts(context.network.name, backend.name, model, plan, built, seconds)
-    write_together({target: built.blob, metadata.path_of(target): metadata.text(facts)})
+    files: dict[Path, bytes | str] = {target: built.blob, metadata.path_of(target): ""}
+    if section.verify:
+        facts["verify"] = verify(context, model, backend, built, target)
+    if section.report:
+        files[report_path(target)] = report(context, model, backend, built, plan, target)
+    files[metadata.path_of(target)] = metadata.text(facts)
+    write_together(files)
     logs.show_table(_summary(target, facts, built, plan))
 
 

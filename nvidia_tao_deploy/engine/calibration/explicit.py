@@ -44,6 +44,7 @@ def quantised(
     result, report = quantise.quantise(
         model, found.amax, quantise.FORMATS[plan.precision], plan.layers_precision, float_weights
     )
+    logger.info("%s: %d nodes quantised, %d left as they were", name, len(report.quantised), len(report.kept))
     for layer, why in list(report.kept.items())[:20]:
         logger.info("%s: '%s' is not quantised: %s", name, layer, why)
     return result, {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-    from nvidia_tao_deploy.engine.contract import BuildPlan
+    from nvidia_tao_deploy.engine.contract import BuildPlan, LayerFacts
 
 FLOAT_QDQ = "tao_deploy.float_qdq"
 """Mark in the metadata of models that we quantised: their biases are float, so no integer kernel takes them."""
@@ -58,16 +58,21 @@ class OnnxRuntimeBackend:
         rewritten, rewrites = plugins.rewrite(model)
         quantised, details = explicit.quantised(rewritten, plan, float_weights=False)
         typed = precision.apply(quantised, explicit.rest(plan, "fp32"))
-        if quantised is not rewritten:
-            typed.metadata_props.add(key=FLOAT_QDQ, value=plan.precision)
-        blob = typed.SerializeToString()
+        blob = quantised_blob(typed, plan.precision) if quantised is not rewritten else typed.SerializeToString()
         try:
-            _session(blob, plan.verbose)
+            session(blob, plan.verbose)
         except TaoDeployError:
             raise
         except Exception as error:  # onnxruntime raises classes of its own for each kind of refusal
             raise BuildError(f"ONNX Runtime refuses the model: {_first_line(error)}") from error
         return Built(blob, {"onnxruntime": onnxruntime.__version__, "plugin_rewrites": rewrites, **details})
+
+    def layers(
+        self, blob: bytes, source: Path, feeds: Mapping[str, np.ndarray], device: int = 0
+    ) -> list[LayerFacts]:
+        from nvidia_tao_deploy.engine.onnxruntime import inspection
+
+        return inspection.layers(blob, source, feeds)
 
     def load(self, blob: bytes, source: Path, device: int = 0) -> OnnxRuntimeEngine:
         from nvidia_tao_deploy.graph import plugins
@@ -75,16 +80,22 @@ class OnnxRuntimeBackend:
         try:
             if plugins.contains_plugins(blob):  # an .onnx of the user, given as the engine
                 model, _ = plugins.rewrite(plugins.parse(blob, source))
-                return OnnxRuntimeEngine(_session(model.SerializeToString()), source)
+                return OnnxRuntimeEngine(session(model.SerializeToString()), source)
             if FLOAT_QDQ.encode() in blob:
-                return OnnxRuntimeEngine(_session(blob), source)
-            return OnnxRuntimeEngine(_session(str(source)), source)  # by path: weights may lie in files beside it
+                return OnnxRuntimeEngine(session(blob), source)
+            return OnnxRuntimeEngine(session(str(source)), source)  # by path: weights may lie in files beside it
         except BuildError as error:
             raise EngineError(error.message, error.hint) from error
         except TaoDeployError:
             raise
         except Exception as error:
             raise EngineError(f"{source}: ONNX Runtime cannot load it: {_first_line(error)}") from error
+
+
+def quantised_blob(model: onnx.ModelProto, precision: str) -> bytes:
+    """File content of a model that we put Q/DQ pairs into; the mark is added to `model` too."""
+    model.metadata_props.add(key=FLOAT_QDQ, value=precision)
+    return model.SerializeToString()
 
 
 def _first_line(error: Exception) -> str:
@@ -103,10 +114,13 @@ def session_options(verbose: bool = False) -> Any:
     return options
 
 
-def _session(model: bytes | str, verbose: bool = False) -> Any:
+def session(model: bytes | str, verbose: bool = False, profile: str = "") -> Any:
+    """A session of a model's content or path; with `profile`, ONNX Runtime writes times to files of that prefix."""
     import onnxruntime
 
     options = session_options(verbose)
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
     if isinstance(model, bytes) and FLOAT_QDQ.encode() in model:
         # our Q/DQ pairs stand around float kernels: what ONNX Runtime does for integer ones would only slow them down
         options.add_session_config_entry("session.disable_quant_qdq", "1")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ from nvidia_tao_deploy.engine.contract import Built, Engine
 from nvidia_tao_deploy.engine.tensorrt import plan_file
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnx
 
-    from nvidia_tao_deploy.engine.contract import BuildPlan
+    from nvidia_tao_deploy.engine.contract import BuildPlan, LayerFacts
 
 
 class TensorRTBackend:
@@ -42,6 +44,13 @@ class TensorRTBackend:
         from nvidia_tao_deploy.engine.tensorrt import dialect, runtime
 
         return runtime.TensorRTEngine(dialect.load(dialect.TENSORRT), blob, source, device)
+
+    def layers(
+        self, blob: bytes, source: Path, feeds: Mapping[str, np.ndarray], device: int = 0
+    ) -> list[LayerFacts]:
+        from nvidia_tao_deploy.engine.tensorrt import dialect, inspection
+
+        return inspection.layers(dialect.load(dialect.TENSORRT), blob, source, feeds, device)
 
     def recognises(self, head: bytes) -> bool:
         return plan_file.is_tensorrt(head)
@@ -78,6 +87,13 @@ class TensorRTRTXBackend:
                 hint="Run the .onnx file itself (trt_engine=model.onnx) to check accuracy without a GPU.",
             )
         return runtime.TensorRTEngine(dialect.load(dialect.TENSORRT_RTX), blob, source, device)
+
+    def layers(
+        self, blob: bytes, source: Path, feeds: Mapping[str, np.ndarray], device: int = 0
+    ) -> list[LayerFacts]:
+        from nvidia_tao_deploy.engine.tensorrt import dialect, inspection
+
+        return inspection.layers(dialect.load(dialect.TENSORRT_RTX), blob, source, feeds, device)
 
     def recognises(self, head: bytes) -> bool:
         return plan_file.is_rtx(head)
