@@ -66,7 +66,7 @@ class Evaluate(TaskSection):
 
 @dataclass
 class InferenceSection(TaskSection):
-    batch_size: int = option(1, "pictures per batch", minimum=-1)
+    batch_size: int = option(1, "pictures per batch; -1: 1", minimum=-1)
     input_folder: str = option("", "folder with pictures, without its sub-folders; or one picture")
     width: int = option(WIDTH, "width of the network input, for an engine that leaves it open", minimum=32)
     height: int = option(HEIGHT, "height of the network input, for an engine that leaves it open", minimum=32)
@@ -283,7 +283,7 @@ def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
 
 def batch_size(spec: Spec, subtask: str) -> int:
     own = int(getattr(spec, subtask).batch_size)
-    if own > 0:
+    if own != -1:
         return own
     return spec.dataset.validate_dataset.loader.batch_size if subtask == "evaluate" else 1
 

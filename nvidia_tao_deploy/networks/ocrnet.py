@@ -60,7 +60,7 @@ class Dataset:
 
 @dataclass
 class Task(TaskSection):
-    batch_size: int = option(1, "pictures per batch", minimum=1)
+    batch_size: int = option(1, "pictures per batch; -1: 1", minimum=-1)
     input_width: Optional[int] = option(None, "width of the network input; null: the model's", minimum=1)
     input_height: Optional[int] = option(None, "height of the network input; null: the model's", minimum=1)
     input_channel: Any = ignored("the model decides")
@@ -173,6 +173,11 @@ def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
     return Inference(samples, decoder(spec, binding, "inference"), [TextLines(results_dir / "predictions.csv")])
 
 
+def batch_size(spec: Spec, subtask: str) -> int:
+    own = int(getattr(spec, subtask).batch_size)
+    return 1 if own == -1 else own
+
+
 def axes(spec: Spec) -> dict[str, tuple[int, int, int]]:
     model = spec.model
     return {
@@ -214,7 +219,7 @@ NETWORKS = {
         schema=Spec,
         signature=signature,
         prepare=prepare,
-        batch_size=lambda spec, subtask: int(getattr(spec, subtask).batch_size),
+        batch_size=batch_size,
         evaluation=evaluation,
         inference=inference,
         axes=axes,

@@ -340,7 +340,7 @@ def test_a_missing_and_a_broken_crop_are_reported(tmp_path: Path) -> None:
         ("evaluate.test_dataset_gt_file=null", "evaluate.test_dataset_gt_file is not set", 2),
         ("evaluate.test_dataset_dir=/nowhere", "/nowhere: no such folder", 3),
         ("model.prediction=CRNN", "expected one of CTC, Attn", 2),
-        ("evaluate.batch_size=0", "0 is too small", 2),
+        ("evaluate.batch_size=0", "must be at least 1; found 0", 2),
         ("evaluate.batchsize=2", "evaluate.batch_size", 2),
     ],
 )
@@ -428,10 +428,13 @@ def test_sample_specs_load_unchanged(release: str, sample_specs: Callable[[str, 
 
 
 def test_flat_specs_and_a_model_section_do_not_mix_up(tmp_path: Path) -> None:
-    flat = write_yaml(tmp_path / "flat.yaml", {"model": "m.onnx", "save_engine_path": "e", "opt_batch_size": 4})
+    flat = write_yaml(
+        tmp_path / "flat.yaml", {"model": "m.onnx", "save_engine_path": "e", "opt_batch_size": 4, "workspace_size": 2}
+    )
     spec = compose(ocrnet.Spec, flat, (), ocrnet.MIGRATIONS).spec
     assert (spec.gen_trt_engine.onnx_file, spec.model.prediction) == ("m.onnx", "CTC")
     assert spec.gen_trt_engine.tensorrt.opt_batch_size == 4
+    assert spec.gen_trt_engine.tensorrt.workspace_size == 2048, "2 GB, in MB"
     nested = write_yaml(tmp_path / "new.yaml", {"model": {"prediction": "Attn"}, "dataset": {"input_channel": 3}})
     spec = compose(ocrnet.Spec, nested, (), ocrnet.MIGRATIONS).spec
     assert (spec.gen_trt_engine.onnx_file, spec.model.prediction, spec.model.input_channel) == (None, "Attn", 3)
