@@ -28,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     except LauncherError as error:
         print(f"tao_deploy: {error}", file=sys.stderr)
         return EXIT_CODE
+    except OSError as error:
+        print(f"tao_deploy: {error}", file=sys.stderr)
+        return EXIT_CODE
     except KeyboardInterrupt:
         print("tao_deploy: interrupted", file=sys.stderr)
         return 130

@@ -42,6 +42,9 @@ class Account:
         return "/root" if self.uid == 0 else f"/home/{self.name}"
 
 
+ROOT = Account(0, 0, "root", ((0, "root"),))
+
+
 def caller() -> Account:
     """The account that runs this process."""
     supplementary = sorted(set(os.getgroups()) - {os.getgid()})
@@ -116,11 +119,11 @@ def write_account_files(account: Account, image_passwd: str, image_group: str) -
 
 
 def _cache_folder() -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "tao_deploy" / "accounts"
     try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "tao_deploy" / "accounts"
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder.resolve()
-    except OSError:
+    except (OSError, RuntimeError):  # read-only, or no home folder at all
         pass
     return Path(tempfile.mkdtemp(prefix="tao_deploy-"))  # an account without a writable home folder on the host

@@ -11,6 +11,8 @@ import platform
 import shutil
 import socket
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +47,10 @@ def connect() -> Engine:
     if shutil.which("docker") is None:
         raise LauncherError("the command 'docker' was not found on this host", INSTALL_DOCKER)
     try:
-        import docker
         import docker.errors
         from docker.tls import TLSConfig
+
+        import docker
     except ImportError as error:
         raise LauncherError(
             "the Python package 'docker' is missing", "Install it:  python3 -m pip install 'docker>=7'"
@@ -100,15 +103,28 @@ def _probe(url: str) -> None:
 
 
 class Engine:
-    """A connected engine."""
+    """A connected engine. Every method raises LauncherError with the engine's own words if it refuses or fails."""
 
     def __init__(self, client: DockerClient, url: str) -> None:
         self.client = client
+        self._url = url
         self._local = url.startswith("unix://")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        try:
+            yield
+        except (DockerException, RequestException) as error:
+            reason = getattr(error, "explanation", None) or error
+            raise LauncherError(f"the Docker engine at {self._url} answered: {reason}") from error
 
     def facts(self) -> EngineFacts:
         """Version, architecture and GPU support of the engine."""
-        version, info = self.client.version(), self.client.info()
+        with self._explained():
+            version, info = self.client.version(), self.client.info()
         major, minor = (int(part) for part in version["ApiVersion"].split(".")[:2])
         runtime = "nvidia" in (info.get("Runtimes") or {})
         devices = any("nvidia.com/gpu" in str(device) for device in info.get("DiscoveredDevices") or [])
@@ -120,39 +136,43 @@ class Engine:
             tegra=self._local and is_tegra(),
             nvidia_runtime=runtime,
             nvidia_devices=runtime or devices or hook is not None or not self._local,
+            rootless=any("rootless" in option for option in info.get("SecurityOptions") or []),
         )
 
     def has_image(self, reference: str) -> bool:
         """Whether the image is present, so that no network is needed."""
         from docker.errors import ImageNotFound
 
-        try:
-            self.client.images.get(reference)
-        except ImageNotFound:
-            return False
+        with self._explained():
+            try:
+                self.client.images.get(reference)
+            except ImageNotFound:
+                return False
         return True
 
     def local_tags(self, repository: str) -> list[str]:
         """Tags of a repository that are present, without the repository's name."""
-        names = [tag for image in self.client.images.list(name=repository) for tag in image.tags]
+        with self._explained():
+            names = [tag for image in self.client.images.list(name=repository) for tag in image.tags]
         return sorted(name.rpartition(":")[2] for name in names)
 
     def read_image_files(self, reference: str, paths: list[str]) -> list[str]:
         """The text of files in an image; a file that the image lacks gives an empty text."""
         from docker.errors import NotFound
 
-        container = self.client.api.create_container(reference, command=["true"])
-        try:
-            texts = []
-            for path in paths:
-                try:
-                    chunks, _ = self.client.api.get_archive(container, path)
-                    texts.append(_single_file(b"".join(chunks)))
-                except NotFound:
-                    texts.append("")
-            return texts
-        finally:
-            self.client.api.remove_container(container, force=True)
+        texts = []
+        with self._explained():
+            container = self.client.api.create_container(reference, command=["true"])
+            try:
+                for path in paths:
+                    try:
+                        chunks, _ = self.client.api.get_archive(container, path)
+                        texts.append(_single_file(b"".join(chunks)))
+                    except NotFound:
+                        texts.append("")
+            finally:
+                self.client.api.remove_container(container, force=True)
+        return texts
 
 
 def _single_file(archive: bytes) -> str:

@@ -29,6 +29,7 @@ class EngineFacts:
         tegra: the engine runs on a Jetson.
         nvidia_runtime: a runtime named `nvidia` is registered.
         nvidia_devices: device requests for NVIDIA GPUs can be served, as far as it can be known.
+        rootless: the engine runs as the user; root in a container is that user outside.
     """
 
     api_version: tuple[int, int]
@@ -36,6 +37,7 @@ class EngineFacts:
     tegra: bool
     nvidia_runtime: bool
     nvidia_devices: bool
+    rootless: bool = False
 
     @property
     def platform(self) -> str:

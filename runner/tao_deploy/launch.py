@@ -38,7 +38,7 @@ def launch(options: argparse.Namespace) -> int:
     Raises:
         LauncherError: something is wrong; no container was started.
     """
-    cwd = Path.cwd()
+    cwd = _current_folder()
     devices = parse_gpus(options.gpus)
     settings = collect_settings(options, cwd)
     tree = find_tree(cwd)
@@ -46,7 +46,7 @@ def launch(options: argparse.Namespace) -> int:
     engine, facts = _ask_engine(options.dry_run)
     _check_gpus(devices, facts, options.dry_run)
     image = _choose_image(engine, facts, manifest, options.tag, options.dry_run)
-    account = accounts.caller() if options.run_as_user else accounts.account_from_text(settings.user or "")
+    account = _choose_account(options.run_as_user, settings.user, facts)
     flags, envs = gpu_flags(devices, facts)
     arguments = docker_command(
         tree=tree,
@@ -72,8 +72,8 @@ def collect_settings(options: argparse.Namespace, cwd: Path) -> Settings:
         LauncherError: one of them is malformed, a host path is missing, or a variable to pass on is not set.
     """
     settings = Settings()
-    home_file = Path(HOME_MOUNTS_FILE).expanduser()
-    if home_file.exists():
+    home_file = _home_mounts_file()
+    if home_file is not None and home_file.exists():
         settings = settings.overridden_by(read_mounts_file(home_file))
     if options.mounts_file is not None:
         settings = settings.overridden_by(read_mounts_file(cwd / Path(options.mounts_file).expanduser()))
@@ -84,6 +84,27 @@ def collect_settings(options: argparse.Namespace, cwd: Path) -> Settings:
                 f"--env {name}: the variable is not set on this host", f"Export it first, or write --env {name}=VALUE."
             )
     return settings
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise LauncherError("the current folder does not exist any more", "Change into another one.") from error
+
+
+def _home_mounts_file() -> Path | None:
+    try:
+        return Path(HOME_MOUNTS_FILE).expanduser()
+    except RuntimeError:  # neither HOME nor an account
+        return None
+
+
+def _choose_account(run_as_user: bool, user: str | None, facts: EngineFacts) -> accounts.Account | None:
+    if not run_as_user:
+        return accounts.account_from_text(user or "")
+    # Any other user of a rootless engine's container would be a stranger outside.
+    return accounts.ROOT if facts.rootless else accounts.caller()
 
 
 def choose_terminal(wanted: bool | None) -> Terminal:

@@ -165,6 +165,19 @@ def test_dry_run_without_docker(no_engine: Launcher, tmp_path: Path) -> None:
     assert re.search("note: .*not running", done.stderr)
 
 
+def test_current_folder_is_gone(no_engine: Launcher, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    message = no_engine.error("--", "true", prefix=["sh", "-c", 'rmdir "$PWD"; exec "$0" "$@"'], cwd=gone)
+    assert "the current folder does not exist any more" in message
+
+
+def test_no_home_folder(no_engine: Launcher) -> None:
+    prefix = ["setpriv", "--reuid=54321", "--clear-groups", *as_other_user()[4:], "env", "--unset=HOME"]
+    message = no_engine.error("--run_as_user", "--", "true", prefix=prefix)
+    assert "docker" in message.lower()
+
+
 def test_no_tree(no_engine: Launcher, tmp_path: Path) -> None:
     message = no_engine.error("--", "true", NV_TAO_DEPLOY_TOP=str(tmp_path))
     assert "NV_TAO_DEPLOY_TOP" in message and "manifest.json" in message and "envsetup.sh" in message

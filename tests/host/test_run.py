@@ -381,6 +381,11 @@ def test_local_tag(launcher: Launcher, registry: str) -> None:
     assert name in message and "latest" in message and "docker/build.sh --build" in message
 
 
+def test_malformed_tag(launcher: Launcher) -> None:
+    message = launcher.error("--tag", "not a tag", "--", "true")
+    assert "not a tag" in message or "invalid reference format" in message
+
+
 def test_no_nvidia_runtime(launcher: Launcher, registry: str) -> None:
     if "nvidia" in docker("info", "--format", "{{json .Runtimes}}"):
         pytest.skip("this host has the NVIDIA runtime")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import subprocess
@@ -13,10 +14,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tao_deploy.account import Account, group_text, passwd_text
+from tao_deploy.account import Account, caller, group_text, passwd_text
 from tao_deploy.command import Terminal, docker_command
 from tao_deploy.errors import LauncherError
 from tao_deploy.gpus import EngineFacts, gpu_flags, missing_gpu_support, parse_gpus
+from tao_deploy.launch import _choose_account
 from tao_deploy.manifest import pin_digest, read_manifest
 from tao_deploy.settings import Settings
 from tao_deploy.values import Mount, parse_volume
@@ -112,6 +114,15 @@ def test_gpu_support(engine: EngineFacts, works: bool) -> None:
 )
 def test_platform(engine: EngineFacts, platform: str) -> None:
     assert engine.platform == platform
+
+
+def test_run_as_user_of_a_rootless_engine() -> None:
+    """There, root in the container is the caller outside; any other id would be a stranger."""
+    rootless = dataclasses.replace(facts(), rootless=True)
+    account = _choose_account(True, None, rootless)
+    assert account is not None and account.uid == 0
+    assert _choose_account(True, None, facts()) == caller()
+    assert _choose_account(False, None, rootless) is None
 
 
 def test_account_files() -> None:
