@@ -162,7 +162,7 @@ class Engine(Protocol):
         """Host arrays of these full shapes (batch included) that the engine reads fastest (page-locked for a GPU)."""
 
     def submit(self, feeds: Feeds) -> Future[Outputs]:
-        """Queue one batch; it runs after those queued before it.
+        """Queue one batch; it runs after those queued before it. Take it with `result()`: a GPU is waited for there.
 
         `feeds` must not change until the future is done. The arrays of the result are valid until `depth` further
         batches have been submitted. Raises EngineError for a missing input, a wrong shape (says expected and found).

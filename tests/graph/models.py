@@ -172,10 +172,10 @@ def many_types(batch: int | str = "batch") -> onnx.ModelProto:
     return model(nodes, [value("input", FLOAT, batch, 8)], outputs, w.tensors)
 
 
-def awkward(batch: int | str = "batch", with_if: bool = True) -> onnx.ModelProto:
+def awkward(batch: int | str = "batch", with_if: bool = True, with_mask: bool = True) -> onnx.ModelProto:
     """Everything that makes half precision hard: resizing by float arithmetic on shapes, a decomposed layer
-    normalisation with a tiny epsilon, a mask filled with -3.4e38, an If with bodies that read outer values (`with_if`),
-    TopK.
+    normalisation with a tiny epsilon, a mask filled with -3.4e38 (`with_mask`), an If whose bodies read outer values
+    (`with_if`), TopK.
 
     x [B, 3, 16, 16] in 0..255 -> y [B, 10] probabilities, top [B, 3], which [B, 3] int64.
     """
@@ -211,7 +211,9 @@ def awkward(batch: int | str = "batch", with_if: bool = True) -> onnx.ModelProto
         node("Add", ["v", "eps"], ["ve"], name="/norm/eps"),
         node("Sqrt", ["ve"], ["sd"], name="/norm/sqrt"),
         node("Div", ["d", "sd"], ["normal"], name="/norm/div"),
-        node("Where", ["mask", "normal", "far"], ["masked"], name="/mask"),
+        node("Where", ["mask", "normal", "far"], ["masked"], name="/mask")
+        if with_mask
+        else node("Identity", ["normal"], ["masked"], name="/no_mask"),
         node("Softmax", ["masked"], ["p"], name="/softmax", axis=-1),
         node("ReduceMax", ["p"], ["most"], name="/most", keepdims=0),
         node("Greater", ["most", "tenth"], ["condition"], name="/greater"),

@@ -45,9 +45,7 @@ class TensorRTBackend:
 
         return runtime.TensorRTEngine(dialect.load(dialect.TENSORRT), blob, source, device)
 
-    def layers(
-        self, blob: bytes, source: Path, feeds: Mapping[str, np.ndarray], device: int = 0
-    ) -> list[LayerFacts]:
+    def layers(self, blob: bytes, source: Path, feeds: Mapping[str, np.ndarray], device: int = 0) -> list[LayerFacts]:
         from nvidia_tao_deploy.engine.tensorrt import dialect, inspection
 
         return inspection.layers(dialect.load(dialect.TENSORRT), blob, source, feeds, device)
@@ -88,9 +86,7 @@ class TensorRTRTXBackend:
             )
         return runtime.TensorRTEngine(dialect.load(dialect.TENSORRT_RTX), blob, source, device)
 
-    def layers(
-        self, blob: bytes, source: Path, feeds: Mapping[str, np.ndarray], device: int = 0
-    ) -> list[LayerFacts]:
+    def layers(self, blob: bytes, source: Path, feeds: Mapping[str, np.ndarray], device: int = 0) -> list[LayerFacts]:
         from nvidia_tao_deploy.engine.tensorrt import dialect, inspection
 
         return inspection.layers(dialect.load(dialect.TENSORRT_RTX), blob, source, feeds, device)

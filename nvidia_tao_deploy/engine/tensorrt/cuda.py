@@ -18,7 +18,7 @@ STREAM_NON_BLOCKING = 1
 EVENT_BLOCKING_SYNC = 1
 EVENT_DISABLE_TIMING = 2
 CAPTURE_THREAD_LOCAL = 1
-_ERROR_NO_DEVICE = 100
+_ERROR_NOT_READY = 600
 
 
 class CudaError(RuntimeError):
@@ -143,6 +143,16 @@ def stream() -> Any:
 def event() -> Any:
     """An event to order streams by, or to wait for without burning a CPU core."""
     return call("cudaEventCreateWithFlags", EVENT_BLOCKING_SYNC | EVENT_DISABLE_TIMING)
+
+
+def reached(mark: Any) -> bool:
+    """Whether everything before an event has finished. Raises CudaError when the GPU has failed."""
+    (error,) = runtime().cudaEventQuery(mark)
+    if int(error) == _ERROR_NOT_READY:
+        return False
+    if int(error):
+        raise CudaError(f"cudaEventQuery: {_reason(error)}")
+    return True
 
 
 def begin_capture(queue: Any) -> None:

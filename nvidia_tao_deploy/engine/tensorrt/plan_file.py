@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 TENSORRT_MAGICS = (b"ptrt", b"ftrt")
 RTX_MAGIC = b"vtrt"
+MINIMUM_BYTES = 64
 _TENSORRT_HEAD = struct.Struct("<4s12xQ")  # magic, (not understood), bytes that follow
 _RTX_HEAD = struct.Struct("<4s12xQ4B")  # magic, (not understood), bytes in all, version
 _VERSION = re.compile(rb"\x02\x80\x01\x00(.)\x02\x80\x01\x00(.)\x02\x80\x01\x00(.)\x02\x80\x01\x00(.)", re.DOTALL)
@@ -45,10 +46,12 @@ def is_rtx(head: bytes) -> bool:
 
 def header(blob: bytes) -> Header | None:
     """The head of a plan; None when there is not enough of it, or it is none."""
-    if is_rtx(blob) and len(blob) >= _RTX_HEAD.size:
-        _, total, *version = _RTX_HEAD.unpack_from(blob)
-        return Header(total, ".".join(map(str, version)))
-    if is_tensorrt(blob) and len(blob) >= _TENSORRT_HEAD.size:
+    if len(blob) < MINIMUM_BYTES:
+        return None
+    if is_rtx(blob):
+        _, total, *numbers = _RTX_HEAD.unpack_from(blob)
+        return Header(total, ".".join(map(str, numbers)))
+    if is_tensorrt(blob):
         found = _VERSION.match(blob, _TENSORRT_HEAD.size)
         if found is None:
             return Header(len(blob), None)
