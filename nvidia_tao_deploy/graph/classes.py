@@ -13,6 +13,10 @@ from nvidia_tao_deploy.graph.model import infer_shapes
 
 ONNX_TAG = b"\x08"
 """First byte of an ONNX file: the tag of ir_version."""
+SHAPE_KEEPING = frozenset({"Softmax", "LogSoftmax", "Identity", "Cast", "QuantizeLinear", "DequantizeLinear"})
+"""What may lie between the last layer and the choice, or around its weights."""
+AROUND_SOFTMAX = frozenset({"Flatten", "Reshape"})
+"""What onnx's version converter puts around a Softmax of operator set 12 and older; the last axis stays."""
 
 
 def class_count(path: Path, output: str) -> int | None:
@@ -71,11 +75,13 @@ def _last_layer_width(graph: onnx.GraphProto, name: str) -> int | None:
     for node in graph.node:
         if node.op_type == "Constant":
             constants.update((node.output[0], tuple(item.t.dims)) for item in node.attribute if item.name == "value")
+        elif node.op_type in SHAPE_KEEPING and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]]
     while (node := makers.get(name)) is not None:
         weights = [constants[item] for item in node.input if constants.get(item)]
         if node.op_type in ("MatMul", "Add") and weights:
             return weights[0][-1]
-        if node.op_type not in ("Softmax", "LogSoftmax", "Identity", "Cast"):
+        if node.op_type not in SHAPE_KEEPING | AROUND_SOFTMAX:
             return None
         name = node.input[0]
     return None

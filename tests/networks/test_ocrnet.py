@@ -392,13 +392,22 @@ def test_class_count(tmp_path: Path) -> None:
     assert class_count(tmp_path / "cut.onnx", "output_id") is None
 
 
-def test_class_count_without_shapes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("quantised", [False, True])
+def test_class_count_without_shapes(tmp_path: Path, quantised: bool) -> None:
     """Where shape inference gives up, the last layer's weights tell."""
-    weights = numpy_helper.from_array(np.zeros((4, 29), np.float32), "weights")
+    kind = np.int8 if quantised else np.float32
+    weights = [
+        numpy_helper.from_array(np.zeros((4, 29), kind), "stored"),
+        numpy_helper.from_array(np.array(0.1, np.float32), "step"),
+    ]
+    unpack = helper.make_node("DequantizeLinear", ["stored", "step"], ["weights"])
     nodes = [
+        unpack if quantised else helper.make_node("Identity", ["stored"], ["weights"]),
         helper.make_node("Reshape", ["input", "shape"], ["features"]),
         helper.make_node("MatMul", ["features", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["p"], axis=2),
+        helper.make_node("Flatten", ["logits"], ["rows"], axis=2),
+        helper.make_node("Softmax", ["rows"], ["shares"], axis=1),
+        helper.make_node("Reshape", ["shares", "shape"], ["p"]),
         helper.make_node("ArgMax", ["p"], ["output_id"], axis=2, keepdims=0),
     ]
     inputs = [
@@ -406,7 +415,7 @@ def test_class_count_without_shapes(tmp_path: Path) -> None:
         helper.make_tensor_value_info("shape", TensorProto.INT64, ["rank"]),
     ]
     output = helper.make_tensor_value_info("output_id", TensorProto.INT64, ["batch", "steps"])
-    graph = helper.make_graph(nodes, "late", inputs, [output], [weights])
+    graph = helper.make_graph(nodes, "late", inputs, [output], weights)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "model.onnx")
     assert class_count(tmp_path / "model.onnx", "output_id") == 29
 
