@@ -14,6 +14,9 @@ from onnx import helper, numpy_helper
 from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.graph.model import infer_shapes
 
+FLOAT32_ONLY = "computes in float32 whatever precision is asked for"
+"""In a node's doc_string: typing the graph in a narrower type leaves the node alone."""
+
 Size = int | str
 """A known size, or the name of a one-element int64 tensor that holds it at run time."""
 
@@ -93,7 +96,7 @@ class GraphReader:
         )
         piece = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8)
         try:
-            return np.asarray(ReferenceEvaluator(piece).run([name], feeds)[0])
+            return np.asarray(next(iter(ReferenceEvaluator(piece).run([name], feeds))))
         except Exception:  # an operator that the evaluator lacks: then it is no constant to us
             return None
 
@@ -112,9 +115,17 @@ class GraphWriter:
         self._prefix = prefix
         self._count = 0
 
-    def _name(self, what: str) -> str:
+    def name(self, what: str) -> str:
+        """A new name with `what` in it."""
         self._count += 1
         return f"{self._prefix}/{what}_{self._count}"
+
+    def body(self) -> GraphWriter:
+        """A writer for the body of a Loop or If. Its names are new to the whole model, and its constants become
+        initialisers of the outer graph, which a body may refer to."""
+        inner = GraphWriter(self.reader, self.name("body"))
+        inner.initialisers = self.initialisers
+        return inner
 
     def op(self, op_type: str, *inputs: str, **options: Any) -> str:
         """Add a node with one output; returns the output's name."""
@@ -122,14 +133,14 @@ class GraphWriter:
 
     def ops(self, op_type: str, outputs: int, *inputs: str, **options: Any) -> list[str]:
         """Add a node with several outputs."""
-        name = self._name(op_type)
+        name = self.name(op_type)
         names = [name] if outputs == 1 else [f"{name}_{index}" for index in range(outputs)]
         self.nodes.append(helper.make_node(op_type, list(inputs), names, name=name, **options))
         return names
 
     def constant(self, value: Any, dtype: Any = np.int64) -> str:
         """Add an initialiser."""
-        name = self._name("constant")
+        name = self.name("constant")
         self.initialisers.append(numpy_helper.from_array(np.asarray(value, dtype), name))
         return name
 

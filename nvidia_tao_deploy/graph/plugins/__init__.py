@@ -6,9 +6,12 @@ Each module of this package handles one plugin (or a family) and is found by its
 
     OPS: tuple[str, ...]            names of the operators
     OPSET: int                      the oldest standard operator set that the replacement needs
+    REPLACEMENT: str                what stands there instead, for the engine's json file
+    FLOAT32: bool = False           whether the replacement stays in float32 when the network is typed in FP16 or BF16
     def rewrite(node, write): ...   adds the replacement to `write` (editing.GraphWriter), under the node's output names
 
-and raises BuildError, with the node's name, for a form that it cannot replace.
+and raises BuildError, with the node's name, for a form that it cannot replace. Modules whose names begin with an
+underscore hold what several of them share.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError
 
+from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.errors import BuildError
-from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter
+from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY, GraphReader, GraphWriter
 from nvidia_tao_deploy.graph.model import (
     all_nodes,
     check,
@@ -130,21 +134,39 @@ def _refuse_unknown(nodes: list[onnx.NodeProto], native: Collection[str]) -> Non
 
 def _replace(model: onnx.ModelProto, native: Collection[str]) -> None:
     reader = GraphReader(model)
-    nodes = []
-    for index, node in enumerate(model.graph.node):
+    waiting, done, current = list(model.graph.node), [], True
+    for index, node in enumerate(waiting):
         module = rewriters().get(node.op_type)
         if module is None or node.op_type in native or node.domain in _STANDARD:
-            nodes.append(node)
+            done.append(node)
             continue
+        if not current and not _known(reader, node):  # its sizes follow from a plugin that was replaced above
+            _set_nodes(model, [*done, *waiting[index:]])
+            reader, current = GraphReader(model), True
         write = GraphWriter(reader, node.name or f"{node.op_type}_{index}")
         module.rewrite(node, write)
-        nodes.extend(write.nodes)
+        if getattr(module, "FLOAT32", False):
+            for new in write.nodes:
+                new.doc_string = FLOAT32_ONLY
+        done.extend(write.nodes)
         model.graph.initializer.extend(write.initialisers)
-    left = [node for node in nodes if any(body.op_type in rewriters() for body in _bodies(node))]
+        current = False
+    left = [node for node in done if any(body.op_type in rewriters() for body in _bodies(node))]
     if left:
         raise BuildError(f"plugin inside the body of {left[0].op_type} '{left[0].name}': cannot be replaced there")
+    _set_nodes(model, done)
+
+
+def _known(reader: GraphReader, node: onnx.NodeProto) -> bool:
+    """Whether all sizes of a node's inputs are known, except for the batch."""
+    shapes = [reader.shape(name) for name in node.input if name]
+    return all(shape is not None and DYNAMIC not in shape[1:] for shape in shapes)
+
+
+def _set_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    model.graph.node.extend(copies)
 
 
 def _bodies(node: onnx.NodeProto) -> list[onnx.NodeProto]:
