@@ -20,7 +20,8 @@ FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 LARGEST_ENLARGED = 50_000_000
 """Pixels. A strip of 20,000 x 1 would grow to 3 million x 144 before its middle is cut out; beyond this size only the
-middle is computed, which may differ by rounding (one level in 255)."""
+middle is computed. Pillow may then take rows before columns, so single bicubic values that overshoot and are cut off in
+between differ by a few levels of 255."""
 
 
 def stretch(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
