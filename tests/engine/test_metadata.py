@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""The json file beside an engine: what it says, and what it is checked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nvidia_tao_deploy.engine import metadata
+from nvidia_tao_deploy.engine.contract import BuildPlan, Built, LayerPrecision, Profile
+from nvidia_tao_deploy.graph import model as graph
+from tests.makers import strict_json, tiny_model
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    model = graph.load(tiny_model(tmp_path / "m.onnx"))
+    size = (1, 3, 16, 16)
+    plan = BuildPlan("fp16", {"input": Profile(size, size, size)}, layers_precision=(LayerPrecision("*", "fp32"),))
+    facts = metadata.facts("dino", "onnxruntime", model, plan, Built(b"12345", {"loss": float("nan")}), 1.5)
+    path = tmp_path / "x.engine"
+    path.write_bytes(b"12345")
+    metadata.path_of(path).write_text(metadata.text(facts))
+    return path
+
+
+def test_content(engine: Path) -> None:
+    assert metadata.path_of(engine).name == "x.engine.json"
+    facts = strict_json(metadata.path_of(engine).read_text())
+    assert facts == metadata.read(engine)
+    assert facts["precision"] == "fp16" and facts["layers_precision"] == ["*:fp32"] and facts["engine_bytes"] == 5
+    assert facts["details"] == {"loss": None} and facts["onnx"]["file"] == "m.onnx"
+    assert str(engine.parent) not in metadata.path_of(engine).read_text()  # no path of the machine that built it
+
+
+def test_mismatch(engine: Path) -> None:
+    assert metadata.mismatch(engine, "dino") is None
+    assert "was built for 'dino' and is run as 'rtdetr'" in str(metadata.mismatch(engine, "rtdetr"))
+    engine.write_bytes(b"123456")
+    assert "describes another file" in str(metadata.mismatch(engine, "dino"))
+
+
+def test_an_engine_without_facts_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "y.engine").write_bytes(b"1")
+    assert metadata.mismatch(tmp_path / "y.engine", "dino") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])
+def test_broken_facts_are_left_aside_with_a_warning(
+    engine: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    metadata.path_of(engine).write_bytes(content)
+    assert metadata.mismatch(engine, "rtdetr") is None
+    assert "x.engine.json" in caplog.text and "left aside" in caplog.text

@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX Runtime as a backend: engines that run, refuse wrong feeds, and stop when they are told to."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from nvidia_tao_deploy.engine.backends import load_engine
+from nvidia_tao_deploy.engine.contract import BuildPlan
+from nvidia_tao_deploy.engine.onnxruntime.backend import OnnxRuntimeBackend
+from nvidia_tao_deploy.errors import EngineError, SpecError
+from tests.makers import tiny_model
+
+INPUT = np.random.default_rng(0).normal(size=(5, 3, 16, 16)).astype(np.float32)
+
+
+def reference(path: Path, value: np.ndarray = INPUT) -> np.ndarray:
+    return np.asarray(onnxruntime.InferenceSession(str(path)).run(None, {"input": value})[0])
+
+
+def test_results_equal_a_bare_session(tmp_path: Path) -> None:
+    path = tiny_model(tmp_path / "m.onnx")
+    with load_engine(path) as engine:
+        assert [str(info) for info in engine.inputs] == ["input float32[?x3x16x16]"]
+        assert [str(info) for info in engine.outputs] == ["output float32[?x3]"]
+        assert engine.depth >= 2
+        assert np.array_equal(engine.infer({"input": INPUT})["output"], reference(path))
+        futures = [engine.submit({"input": INPUT[index : index + 1]}) for index in range(5)]
+        rows = [future.result()["output"] for future in futures]
+    assert np.allclose(np.concatenate(rows), reference(path), atol=1e-5)
+
+
+def test_buffers(tmp_path: Path) -> None:
+    with load_engine(tiny_model(tmp_path / "m.onnx")) as engine:
+        buffer = engine.buffers({"input": (2, 3, 16, 16)})["input"]
+        assert buffer.shape == (2, 3, 16, 16) and buffer.dtype == np.float32 and buffer.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("feeds", "message"),
+    [
+        ({}, "input 'input' is not fed; fed: none"),
+        ({"x": INPUT}, "input 'input' is not fed; fed: x"),
+        ({"input": INPUT, "x": INPUT}, "no input named x"),
+        ({"input": INPUT[:, :2]}, "expected input float32[?x3x16x16], found float32[5x2x16x16]"),
+        ({"input": INPUT[0]}, "expected input float32[?x3x16x16], found float32[3x16x16]"),
+        ({"input": INPUT.astype(np.float64)}, "found float64[5x3x16x16]"),
+    ],
+)
+def test_wrong_feeds(tmp_path: Path, feeds: dict[str, np.ndarray], message: str) -> None:
+    with load_engine(tiny_model(tmp_path / "m.onnx")) as engine, pytest.raises(EngineError) as caught:
+        engine.submit(feeds)
+    assert message in caught.value.message and "m.onnx" in caught.value.message
+
+
+def test_fp16_build(tmp_path: Path) -> None:
+    path = tiny_model(tmp_path / "m.onnx")
+    built = OnnxRuntimeBackend().build(onnx.load(str(path)), BuildPlan(precision="fp16"))
+    (tmp_path / "half.engine").write_bytes(built.blob)
+    weights = {tensor.data_type for tensor in onnx.load_from_string(built.blob).graph.initializer}
+    assert TensorProto.FLOAT16 in weights
+    with load_engine(tmp_path / "half.engine") as engine:
+        difference = np.abs(engine.infer({"input": INPUT})["output"].astype(np.float32) - reference(path))
+    assert difference.max() < 0.05
+    assert built.details["onnxruntime"] == onnxruntime.__version__
+
+
+def slow_model(path: Path, layers: int) -> Path:
+    """A chain of matrix products: seconds of work per batch."""
+    weight = np.eye(768, dtype=np.float32)
+    nodes = [helper.make_node("MatMul", [f"v{index}", "w"], [f"v{index + 1}"]) for index in range(layers)]
+    graph = helper.make_graph(
+        nodes, "slow",
+        [helper.make_tensor_value_info("v0", TensorProto.FLOAT, ["batch", 768])],
+        [helper.make_tensor_value_info(f"v{layers}", TensorProto.FLOAT, ["batch", 768])],
+        [numpy_helper.from_array(weight, "w")],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    return path
+
+
+def test_closing_stops_what_runs(tmp_path: Path) -> None:
+    """Ctrl-C must not wait for a long batch."""
+    engine = load_engine(slow_model(tmp_path / "slow.onnx", 1500))
+    before = threading.active_count()
+    futures = [engine.submit({"v0": np.ones((768, 768), np.float32)}) for _ in range(2)]
+    time.sleep(0.3)
+    assert not futures[0].done()
+    start = time.monotonic()
+    engine.close()
+    engine.close()
+    assert time.monotonic() - start < 2
+    assert threading.active_count() <= before
+    assert futures[1].cancelled() or futures[1].exception() is not None
+
+
+def test_threads_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tiny_model(tmp_path / "m.onnx")
+    monkeypatch.setenv("TAO_DEPLOY_THREADS", "1")
+    with load_engine(path) as engine:
+        assert np.array_equal(engine.infer({"input": INPUT})["output"], reference(path))
+    monkeypatch.setenv("TAO_DEPLOY_THREADS", "-1")
+    with pytest.raises(SpecError, match="TAO_DEPLOY_THREADS='-1': expected a number of at least 1"):
+        load_engine(path)
