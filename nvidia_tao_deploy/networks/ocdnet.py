@@ -212,12 +212,6 @@ def network_size(spec: Spec, info: TensorInfo, subtask: str) -> tuple[int, int] 
             )
         return None
     height, width = (want if have == DYNAMIC else have for want, have in zip(asked, fixed, strict=True))
-    if (height, width) != asked:
-        logger.warning(
-            "%s: the spec says %d x %d (width x height), the engine takes %d x %d only: pictures are resized to that",
-            PRE_PROCESSES if subtask == "evaluate" else f"{subtask}.width and height",
-            asked[1], asked[0], width, height,
-        )  # fmt: skip
     _check_bounds(info, (height, width), subtask)
     return height, width
 
@@ -244,7 +238,15 @@ def prepare(
     normalise = GreyNormalise(mean) if mode == "GRAY" else Normalise(mean, order=mode)
     size = network_size(spec, info, subtask)
     if size is None:
-        return ShortSidePrepare(info.name, resizing(spec).short_side, normalise, reader, keep_picture)
+        limits = (info.minimum[2:], info.maximum[2:]) if info.minimum and info.maximum else None
+        return ShortSidePrepare(info.name, resizing(spec).short_side, normalise, reader, limits, keep_picture)
+    asked = asked_size(spec, subtask)
+    if asked != size:
+        logger.warning(
+            "%s: the spec says %d x %d (width x height), the engine takes %d x %d only: pictures are resized to that",
+            PRE_PROCESSES if subtask == "evaluate" else f"{subtask}.width and height",
+            *(asked or size)[::-1], *size[::-1],
+        )  # fmt: skip
     return PicturePrepare(info.name, (3, *size), normalise, reader, keep_picture=keep_picture)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.data.pictures import PictureReader
+from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Frame, Sample
 from nvidia_tao_deploy.transforms.geometry import Geometry
 from nvidia_tao_deploy.transforms.picture import Normalise
@@ -55,12 +56,14 @@ class ShortSidePrepare:
         input: name of the engine input.
         short_side: smaller pictures are enlarged until their short side has so many pixels; 0: never.
         normalise, reader, keep_picture: see PicturePrepare.
+        limits: smallest and largest (height, width) that the engine takes, where it has bounds.
     """
 
     input: str
     short_side: int
     normalise: Normalise
     reader: PictureReader
+    limits: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     keep_picture: bool = False
 
     @property
@@ -68,17 +71,29 @@ class ShortSidePrepare:
         return None
 
     def single(self, sample: Sample) -> tuple[dict[str, np.ndarray], Frame]:
-        """A batch of one. Raises DataError when the picture cannot be read."""
+        """A batch of one. Raises DataError when the picture cannot be read, or is outside the engine's limits."""
         import numpy as np
 
         picture = self.reader(sample.path)
         size = picture.shape[:2]
         factor = max(1.0, self.short_side / min(size))
         height, width = (round(side * factor) for side in size)
+        padded = _padded(height), _padded(width)
+        self._check(sample, padded)
         resized, geometry = stretch(picture, (height, width))
-        batch = np.zeros((1, picture.shape[2], _padded(height), _padded(width)), np.float32)
+        batch = np.zeros((1, picture.shape[2], *padded), np.float32)
         self.normalise(resized, batch[0, :, :height, :width])
         return {self.input: batch}, Frame(sample, size, geometry, picture if self.keep_picture else None)
+
+    def _check(self, sample: Sample, size: tuple[int, int]) -> None:
+        if self.limits is None:
+            return
+        low, high = self.limits
+        if not all(a <= b <= c for a, b, c in zip(low, size, high, strict=True)):
+            raise DataError(
+                f"{sample.path}: {size[1]} x {size[0]} (width x height, resized) is outside what the engine takes: "
+                f"{low[1]} x {low[0]} to {high[1]} x {high[0]}."
+            )
 
     def __call__(self, sample: Sample, rows: Mapping[str, np.ndarray]) -> Frame:
         raise NotImplementedError("pictures of different sizes do not fit one batch; use `single`")

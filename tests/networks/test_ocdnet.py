@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from nvidia_tao_deploy.engine.contract import TensorInfo
-from nvidia_tao_deploy.errors import SpecError
+from nvidia_tao_deploy.errors import DataError, SpecError
 from nvidia_tao_deploy.network import Sample
 from nvidia_tao_deploy.networks import ocdnet
 from nvidia_tao_deploy.signature import Binding
@@ -264,6 +264,19 @@ def test_a_short_side_leaves_every_picture_its_own_size(bench: Bench) -> None:
     assert bench.scores["F-measure"] == pytest.approx(1, abs=1e-6)
 
 
+def test_a_short_side_beyond_the_bounds_of_the_engine(tmp_path: Path) -> None:
+    steps = "dataset.validate_dataset.args.pre_processes=[{type: Resize2D, args: {short_size: 40}}]"
+    bounded = binding(-1, -1, (1, 3, 32, 32), (1, 3, 64, 96))
+    prepare = ocdnet.prepare(spec_of(steps), bounded, "evaluate")
+    for size, shape in (((90, 40), (64, 96)), ((30, 20), (64, 64)), ((64, 64), (64, 64))):
+        Image.new("RGB", size).save(tmp_path / "a.png")
+        arrays, _ = prepare.single(Sample("a", tmp_path / "a.png"))
+        assert arrays["input"].shape == (1, 3, *shape)
+    Image.new("RGB", (100, 40)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"128 x 64 .* is outside what the engine takes: 32 x 32 to 96 x 64"):
+        prepare.single(Sample("a", tmp_path / "a.png"))
+
+
 def test_ground_truth_in_pixels_of_the_network_input(bench: Bench) -> None:
     bench.add("a.png", [(40, 40, 160, 72)], size=(320, 192), labels=[grown((20, 20, 80, 36))])
     bench.build()
@@ -281,7 +294,7 @@ def test_a_fixed_engine_and_another_size_in_the_spec(bench: Bench) -> None:
     bench.resize([320, 192])
     ran = bench.run("evaluate")
     assert ran.code == 0
-    assert "320 x 192 (width x height), the engine takes 160 x 96 only" in ran.out
+    assert ran.out.count("320 x 192 (width x height), the engine takes 160 x 96 only") == 1
     assert bench.scores["Recall"] == 1
     bench.resize(96)
     ran = bench.run("evaluate")
