@@ -12,6 +12,7 @@ import functools
 import http.server
 import json
 import os
+import platform
 import pwd
 import shutil
 import subprocess
@@ -41,6 +42,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 BASE = "tao-deploy-test/base"
 RELEASE = "tao-deploy-test/release"
+KEY = "arm" if platform.machine() in ("aarch64", "arm64") else "x86"
 PARTS = (".dockerignore", "LICENSE", "README.md", "docker", "nvidia_tao_deploy", "pyproject.toml", "release", "runner")
 USER_ID = pwd.getpwnam(OTHER_USER).pw_uid
 
@@ -143,16 +145,16 @@ def built(tree: Tree) -> str:
 
 
 def test_the_manifest_names_what_the_registry_has(tree: Tree, built: str) -> None:
-    assert set(tree.manifest["digests"]) == {"x86"}  # type: ignore[call-overload]
-    digest = tree.manifest["digests"]["x86"]  # type: ignore[index]
+    assert set(tree.manifest["digests"]) == {KEY}  # type: ignore[call-overload]
+    digest = tree.manifest["digests"][KEY]  # type: ignore[index]
     request = urllib.request.Request(
         f"http://{tree.registry}/v2/{BASE}/manifests/{digest}",
         headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
     )
     with urllib.request.urlopen(request) as answer:
         assert answer.headers["Docker-Content-Digest"] == digest
-    assert f'+    "x86": "{digest}"' in built
-    assert (tree.top / "docker" / "x86.digest").read_text() == f"{tree.registry}/{BASE}@{digest}\n"
+    assert f'+    "{KEY}": "{digest}"' in built
+    assert (tree.top / "docker" / f"{KEY}.digest").read_text() == f"{tree.registry}/{BASE}@{digest}\n"
     with urllib.request.urlopen(f"http://{tree.registry}/v2/{BASE}/tags/list") as answer:
         tags = json.load(answer)["tags"]
     assert any(tag.startswith("tester-20") and len(tag) == len("tester-202611230000") for tag in tags)
