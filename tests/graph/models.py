@@ -65,7 +65,7 @@ def classifier(batch: int | str = "batch", opset: int = 17, seed: int = 0) -> on
         helper.make_node("Relu", ["c2"], ["r2"], name="/body/relu"),
         helper.make_node("GlobalAveragePool", ["r2"], ["g"], name="/head/pool"),
         helper.make_node("Flatten", ["g"], ["f"], name="/head/flatten"),
-        helper.make_node("Gemm", ["f", w.normal("w3", CLASSES, 32, scale=1.0), w.normal("b3", CLASSES)], ["logits"],
+        helper.make_node("Gemm", ["f", w.normal("w3", CLASSES, 32), w.normal("b3", CLASSES)], ["logits"],
                          name="/head/fc", transB=1),
         helper.make_node("Softmax", ["logits"], ["probabilities"], name="/head/softmax", axis=-1),
     ]  # fmt: skip

@@ -1,0 +1,202 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Loading ONNX files, good and bad; fixed batches; profiles."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper
+
+from nvidia_tao_deploy.engine.contract import Profile, TensorInfo
+from nvidia_tao_deploy.errors import BuildError, SpecError
+from nvidia_tao_deploy.graph import model as graph_model
+from tests.graph import models
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def save(proto: onnx.ModelProto, name: str = "model.onnx", **options: object):
+        path = tmp_path / name
+        onnx.save_model(proto, str(path), **options)
+        return path
+
+    return save
+
+
+def test_facts_of_a_model(saved):
+    path = saved(models.classifier())
+    model = graph_model.load(path)
+    assert [str(info) for info in model.inputs] == ["input float32[?x3x32x32]"]
+    assert [str(info) for info in model.outputs] == ["probabilities float32[?x10]"]
+    assert (model.opset, model.batch, model.quantised) == (17, -1, False)
+    assert model.ops[""]["Conv"] == 2
+    assert model.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert "opset 17, 10 nodes; inputs: input float32[?x3x32x32]" in model.describe()
+
+
+def test_fixed_batch_and_quantised(saved):
+    model = graph_model.load(saved(models.quantised(batch=4)))
+    assert model.batch == 4
+    assert model.quantised
+
+
+def test_quantised_in_a_body(saved):
+    proto = models.awkward()
+    body = next(node for node in proto.graph.node if node.op_type == "If").attribute[0].g
+    body.initializer.append(onnx.numpy_helper.from_array(np.float32(0.1), "s"))
+    body.node.insert(0, helper.make_node("QuantizeLinear", ["p", "s"], ["q"]))
+    assert graph_model.is_quantised(proto)
+
+
+def test_external_data(saved, tmp_path):
+    path = saved(models.classifier(), save_as_external_data=True, location="model.data", size_threshold=0)
+    model = graph_model.load(path)
+    expected = onnxruntime.InferenceSession(str(path)).run(None, {"input": np.ones((1, 3, 32, 32), np.float32)})
+    session = onnxruntime.InferenceSession(model.proto.SerializeToString())
+    np.testing.assert_array_equal(session.run(None, {"input": np.ones((1, 3, 32, 32), np.float32)})[0], expected[0])
+    content = path.read_bytes() + (tmp_path / "model.data").read_bytes()
+    assert model.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_external_data_missing(saved, tmp_path):
+    path = saved(models.classifier(), save_as_external_data=True, location="model.data", size_threshold=0)
+    (tmp_path / "model.data").unlink()
+    with pytest.raises(BuildError, match=r"its weights are in 'model\.data', which is not in"):
+        graph_model.load(path)
+
+
+def test_external_data_truncated(saved, tmp_path):
+    path = saved(models.classifier(), save_as_external_data=True, location="model.data", size_threshold=0)
+    data = tmp_path / "model.data"
+    data.write_bytes(data.read_bytes()[:100])
+    with pytest.raises(BuildError, match=r"model\.onnx"):
+        graph_model.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.etlt", b"x", r"an encrypted model \(\.etlt\) cannot be read"),
+        ("model.uff", b"x", "a UFF model"),
+        ("model.onnx", b"", "the file is empty"),
+        ("model.onnx", b"PK\x03\x04" + bytes(100), "zip archive"),
+        ("model.onnx", b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
+        ("model.onnx", b"\x1c\0\0\0TFL3" + bytes(100), "TensorFlow Lite"),
+        ("model.onnx", b"ptrt" + bytes(100), "a TensorRT engine"),
+        ("model.onnx", b"vtrt" + bytes(100), "a TensorRT RTX engine"),
+        ("model.onnx", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        ("model.onnx", b"<!doctype html><html>", "a web page"),
+        ("model.onnx", b"\xff\xfe\xfd" * 50, r"not an ONNX model, or truncated \(150 bytes\)"),
+    ],
+)
+def test_files_that_are_no_onnx_model(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(BuildError, match=message) as caught:
+        graph_model.load(path)
+    assert str(path) in caught.value.message
+    assert caught.value.hint
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.9, 0.999])
+def test_truncated_anywhere(saved, share):
+    path = saved(models.classifier())
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(BuildError, match=r"model\.onnx"):
+        graph_model.load(path)
+
+
+def test_missing_file_names_what_is_there(saved, tmp_path):
+    saved(models.classifier(), "resnet.onnx")
+    with pytest.raises(BuildError, match="no such file") as caught:
+        graph_model.load(tmp_path / "resnt.onnx")
+    assert caught.value.hint == "In that folder: resnet.onnx."
+
+
+def test_folder(tmp_path):
+    with pytest.raises(BuildError, match=r"a folder; expected an \.onnx file"):
+        graph_model.load(tmp_path)
+
+
+@pytest.mark.parametrize("opset", [6, onnx.defs.onnx_opset_version() + 1])
+def test_opset_outside_the_range(saved, opset):
+    proto = models.classifier()
+    proto.opset_import[0].version = opset
+    with pytest.raises(BuildError, match=rf"operator set {opset}; supported are 7 to \d+") as caught:
+        graph_model.load(saved(proto))
+    assert "17" in caught.value.hint
+
+
+def test_graph_that_contradicts_itself(saved):
+    proto = models.classifier()
+    proto.graph.node[-2].input[1] = "w2"  # a convolution's weights in the linear layer
+    with pytest.raises(BuildError, match="not a valid ONNX model") as caught:
+        graph_model.load(saved(proto))
+    assert "\n" not in caught.value.message
+
+
+def test_plugin_without_domain_is_accepted(saved):
+    model = graph_model.load(saved(models.attention(domain="")))
+    assert model.ops[graph_model.PLUGIN_DOMAIN] == {models.ATTENTION: 1}
+
+
+def test_fix_batch(saved):
+    fixed = graph_model.fix_batch(graph_model.load(saved(models.classifier())), 3)
+    assert fixed.batch == 3
+    assert fixed.outputs[0].shape == (3, 10)
+    session = onnxruntime.InferenceSession(fixed.proto.SerializeToString())
+    assert session.run(None, {"input": np.zeros((3, 3, 32, 32), np.float32)})[0].shape == (3, 10)
+
+
+def test_fix_batch_of_a_model_that_has_one(saved, caplog):
+    model = graph_model.load(saved(models.classifier(batch=4)))
+    assert graph_model.fix_batch(model, 2) is model
+    assert "fixed to 4 in the model; gen_trt_engine.batch_size=2 has no effect" in caplog.text
+
+
+def test_fix_batch_to_nothing(saved):
+    with pytest.raises(SpecError, match="batch_size: 0"):
+        graph_model.fix_batch(graph_model.load(saved(models.classifier())), 0)
+
+
+def info(*shape: int, name: str = "input") -> TensorInfo:
+    return TensorInfo(name, "float32", shape)
+
+
+def test_profile_of_an_open_batch():
+    assert graph_model.profiles([info(-1, 3, 8, 8)], (1, 2, 4)) == {
+        "input": Profile((1, 3, 8, 8), (2, 3, 8, 8), (4, 3, 8, 8))
+    }
+
+
+def test_no_profile_for_a_fixed_model():
+    assert graph_model.profiles([info(2, 3, 8, 8)], (9, 1, 0)) == {}
+
+
+def test_profile_of_further_axes():
+    found = graph_model.profiles([info(-1, 3, -1, 8)], (1, 1, 1), {"input": {2: (8, 16, 32)}})
+    assert found["input"] == Profile((1, 3, 8, 8), (1, 3, 16, 8), (1, 3, 32, 8))
+
+
+def test_profile_with_an_axis_without_bounds():
+    with pytest.raises(SpecError, match=r"input input float32\[\?x3x\?x8\]: axis 2 is open") as caught:
+        graph_model.profiles([info(-1, 3, -1, 8)], (1, 1, 1))
+    assert "{min,opt,max}_{height,width}" in caught.value.hint
+
+
+@pytest.mark.parametrize("batch", [(2, 1, 4), (1, 5, 4), (0, 1, 1)])
+def test_profile_out_of_order(batch):
+    with pytest.raises(SpecError, match=r"expected 1 <= min <= opt <= max"):
+        graph_model.profiles([info(-1, 3, 8, 8)], batch)
+
+
+def test_inputs_that_disagree_on_the_batch():
+    with pytest.raises(BuildError, match=r"disagree on the batch .*left float32\[\?x3\], right float32\[2x3\]"):
+        graph_model.profiles([info(-1, 3, name="left"), info(2, 3, name="right")], (1, 1, 1))

@@ -1,0 +1,230 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Typing graphs as FP16 and BF16: what becomes narrow, what stays, and that the numbers hold."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
+from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph import plugins, precision
+from tests.graph import models
+
+RANDOM = np.random.default_rng(11)
+HALF = TensorProto.FLOAT16
+
+
+def run(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)
+
+
+def types(model: onnx.ModelProto) -> dict[str, int]:
+    """Element type of every value, by onnx's own strict inference."""
+    inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True).graph
+    found = {value.name: value.type.tensor_type.elem_type for value in [*inferred.value_info, *inferred.output]}
+    found.update({tensor.name: tensor.data_type for tensor in inferred.initializer})
+    return found
+
+
+def output_type(model: onnx.ModelProto, name: str) -> int:
+    node = next(node for node in model.graph.node if node.name == name)
+    return types(model)[node.output[0]]
+
+
+def test_classifier_is_fp16_inside_and_float32_outside():
+    model, report = precision.typed(models.classifier(), "fp16")
+    assert output_type(model, "/body/conv") == HALF
+    assert output_type(model, "/head/fc") == HALF
+    assert model.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
+    assert model.graph.output[0].type.tensor_type.elem_type == TensorProto.FLOAT
+    assert {tensor.data_type for tensor in model.graph.initializer} == {HALF}
+    assert report.narrow == 10
+    casts = [node for node in model.graph.node if node.op_type == "Cast"]
+    assert len(casts) == 2, "one at each border"
+    feeds = {"input": RANDOM.normal(size=(4, 3, 32, 32)).astype(np.float32)}
+    found, expected = run(model, feeds)[0], run(models.classifier(), feeds)[0]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=5e-3)
+    assert np.abs(found - expected).max() > 1e-6
+
+
+def test_the_model_given_is_not_changed():
+    model = models.awkward()
+    before = model.SerializeToString(deterministic=True)
+    precision.typed(model, "fp16")
+    assert model.SerializeToString(deterministic=True) == before
+
+
+def test_fp32_is_the_same_object():
+    model = models.classifier()
+    assert precision.apply(model, BuildPlan()) is model
+
+
+def test_awkward_model_keeps_what_half_would_break():
+    model, report = precision.typed(models.awkward(), "fp16")
+    narrow = ["/conv1", "/conv2", "/up", "/down", "/fc", "/softmax", "/topk"]
+    wide = ["/scale", "/shape_float", "/wanted", "/floor", "/norm/pow", "/norm/var", "/norm/eps", "/norm/sqrt", "/if"]
+    assert {name: output_type(model, name) for name in narrow} == dict.fromkeys(narrow, HALF)
+    assert {name: output_type(model, name) for name in wide} == dict.fromkeys(wide, TensorProto.FLOAT)
+    assert report.clamped == ["far"]
+    assert set(wide) <= set(report.kept)
+    feeds = {"x": RANDOM.uniform(0, 255, (2, 3, 16, 16)).astype(np.float32)}
+    y, top, which = run(model, feeds)
+    y0, top0, which0 = run(models.awkward(), feeds)
+    np.testing.assert_allclose(y, y0, atol=2e-3)
+    np.testing.assert_allclose(top, top0, atol=2e-3)
+    np.testing.assert_array_equal(which, which0)
+    assert np.isfinite(y).all()
+
+
+def test_resize_scales_stay_float32():
+    model, _ = precision.typed(models.awkward(), "fp16")
+    node = next(node for node in model.graph.node if node.name == "/up")
+    assert types(model)[node.input[2]] == TensorProto.FLOAT
+
+
+def test_large_weights_keep_their_node_in_float32():
+    proto = models.classifier()
+    weight = next(tensor for tensor in proto.graph.initializer if tensor.name == "w2")
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * 1e6, "w2"))
+    model, report = precision.typed(proto, "fp16")
+    assert "/body/conv" in report.kept
+    assert output_type(model, "/stem/conv") == HALF
+
+
+def test_tiny_epsilon_keeps_its_node_in_float32():
+    w = models.Weights()
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"], name="/r"),
+        helper.make_node("Add", ["r", w.given("eps", 1e-12, np.float32)], ["a"], name="/add"),
+        helper.make_node("Div", ["x", "a"], ["y"], name="/div"),
+    ]
+    value = models.value
+    proto = models.model(nodes, [value("x", 1, "n", 4)], [value("y", 1, "n", 4)], w.tensors)
+    _, report = precision.typed(proto, "fp16")
+    assert "/add" in report.kept
+
+
+def test_constant_used_by_both_kinds_exists_twice():
+    w = models.Weights()
+    w.given("k", [0.3], np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", w.normal("w", 2, 2, 1, 1)], ["c"], name="/c"),
+        helper.make_node("Mul", ["c", "k"], ["m"], name="/m"),
+        helper.make_node("Pow", ["m", "k"], ["y"], name="/p"),
+    ]
+    shape = ("n", 2, 4, 4)
+    proto = models.model(nodes, [models.value("x", 1, *shape)], [models.value("y", 1, *shape)], w.tensors)
+    model, _ = precision.typed(proto, "fp16")
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    assert (kinds["k"], kinds["k__fp16"]) == (TensorProto.FLOAT, HALF)
+
+
+def test_coordinates_of_grid_sample_stay_float32():
+    rewritten, _ = plugins.rewrite(models.attention())
+    model, _ = precision.typed(rewritten, "fp16")
+    kinds = types(model)
+    samples = [node for node in model.graph.node if node.op_type == "GridSample"]
+    assert len(samples) == 3
+    for node in samples:
+        assert {kinds[name] for name in node.input} == {TensorProto.FLOAT}
+    feeds = models.attention_feeds(2)
+    np.testing.assert_allclose(run(model, feeds)[0], models.attention_expected(feeds), atol=2e-3)
+
+
+def test_plugin_nodes_stay_float32():
+    model, _ = precision.typed(models.attention(), "fp16")
+    node = next(node for node in model.graph.node if node.op_type == models.ATTENTION)
+    assert list(node.input) == ["value", "shapes", "starts", "locations", "weights"]
+
+
+@pytest.mark.parametrize("opset", [9, 11, 13, 16, 18, 20, 21])
+def test_operator_sets(opset):
+    proto = models.classifier(opset=max(opset, 11))
+    proto.opset_import[0].version = opset
+    if opset < 13:  # axis -1 of Softmax flattens there, which is the same for two axes
+        onnx.checker.check_model(proto)
+    model, _ = precision.typed(proto, "fp16")
+    assert output_type(model, "/head/fc") == HALF
+
+
+def test_layers_kept_by_rule():
+    rules = (LayerPrecision("/head/*", "fp32"),)
+    model, report = precision.typed(models.classifier(), "fp16", rules)
+    assert output_type(model, "/head/fc") == TensorProto.FLOAT
+    assert output_type(model, "/body/conv") == HALF
+    assert "/head/fc" in report.kept
+
+
+def test_layers_narrowed_by_rule():
+    model, report = precision.typed(models.classifier(), "fp32", (LayerPrecision("/body/conv", "fp16"),))
+    assert output_type(model, "/body/conv") == HALF
+    assert output_type(model, "/stem/conv") == TensorProto.FLOAT
+    assert report.narrow == 1
+
+
+def test_rule_against_a_rule_of_ours():
+    model, _ = precision.typed(models.awkward(), "fp16", (LayerPrecision("/norm/pow", "fp16"),))
+    assert output_type(model, "/norm/pow") == HALF
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ((LayerPrecision("/body/cov", "fp32"),), "no layer is named '/body/cov'"),
+        ((LayerPrecision("/body/conv", "int8"),), "int8 cannot be set for single layers"),
+        ((LayerPrecision("/body/conv", "bf16"),), "FP16 and BF16 in one engine"),
+    ],
+)
+def test_rules_that_cannot_be_followed(rules, message):
+    with pytest.raises(BuildError, match=message):
+        precision.typed(models.classifier(), "fp16", rules)
+
+
+def test_bf16():
+    model, report = precision.typed(models.awkward(), "bf16")
+    assert model.opset_import[0].version >= 22
+    assert output_type(model, "/conv1") == TensorProto.BFLOAT16
+    assert report.clamped == []
+
+
+def test_bf16_rounds_to_nearest_even():
+    values = np.array([1.0, 1.00390625, 1.01171875, -3.14159, 1e-40, 3.4e38, np.inf, np.nan], np.float32)
+    tensor = precision._bfloat16(values, "t")
+    expected = values.astype(ml_dtypes.bfloat16).view(np.uint16)
+    np.testing.assert_array_equal(np.frombuffer(tensor.raw_data, np.uint16)[:-1], expected[:-1])
+    assert np.isnan(numpy_helper.to_array(tensor).astype(np.float32)[-1])
+
+
+def test_quantised_model_in_fp16_keeps_convolution_between_its_pairs():
+    model, _ = precision.typed(models.quantised(), "fp16")
+    producers = {name: node for node in model.graph.node for name in node.output}
+    conv = next(node for node in model.graph.node if node.op_type == "Conv")
+    assert [producers[name].op_type for name in conv.input[:2]] == ["DequantizeLinear"] * 2
+    assert output_type(model, "/conv") == HALF
+
+
+def test_functions_are_inlined():
+    body = [helper.make_node("Mul", ["a", "a"], ["b"], name="/square")]
+    function = helper.make_function("own", "Square", ["a"], ["b"], body, [helper.make_opsetid("", 17)])
+    proto = models.model(
+        [helper.make_node("Square", ["x"], ["y"], domain="own", name="/call")],
+        [models.value("x", 1, 2, 2)], [models.value("y", 1, 2, 2)], [], domains=("own",),
+    )  # fmt: skip
+    proto.functions.append(function)
+    model, _ = precision.typed(proto, "fp16")
+    assert not model.functions
+    x = RANDOM.normal(size=(2, 2)).astype(np.float32)
+    np.testing.assert_allclose(run(model, {"x": x})[0], x * x, rtol=5e-3)
+
+
+def test_precisions_this_route_does_not_have():
+    with pytest.raises(BuildError, match="data_type INT8 is not supported"):
+        precision.apply(models.classifier(), BuildPlan(precision="int8"))
