@@ -56,7 +56,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = _make_parser()
     options, stray = parser.parse_known_args([_flag_spelling(word, parser) for word in flags])
     if stray:
-        parser.error(_describe_stray(stray))
+        parser.error(_describe_stray(stray, list(parser._option_string_actions)))
     options.command = command
     return options
 
@@ -116,8 +116,12 @@ def _flag_spelling(word: str, parser: argparse.ArgumentParser) -> str:
     return known.get(name.replace("_", "-"), name) + equals + value
 
 
-def _describe_stray(stray: list[str]) -> str:
+def _describe_stray(stray: list[str], known: list[str]) -> str:
     word = stray[0]
     if not word.startswith("-"):
         return f"unexpected '{word}': the container's command comes after --, as in: tao_deploy -- {' '.join(stray)}"
-    return f"unknown flag '{word}'; flags of the container's command come after --"
+    import difflib
+
+    close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"unknown flag '{word}'{hint}; flags of the container's command come after --"

@@ -54,6 +54,8 @@ def test_help_imports_nothing_heavy() -> None:
     [
         (["dino", "evaluate"], "unexpected 'dino': the container's command comes after --, as in: tao_deploy -- dino"),
         (["--vol", "a:b"], "unknown flag '--vol'"),
+        (["--gpu", "none"], "unknown flag '--gpu' (did you mean --gpus?)"),
+        (["-it"], "unknown flag '-it'; flags of the container's command come after --"),
         (["--volume"], "expected one argument"),
         (["--gpus", "one"], "'one' is not a GPU"),
         (["--gpus", "0,,1"], "'' is not a GPU"),
