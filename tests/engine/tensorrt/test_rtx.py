@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Real plans by TensorRT RTX, which builds without a GPU: the parser, the profiles, the typing, the messages."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import onnx
+import pytest
+
+from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision, Profile
+from nvidia_tao_deploy.engine.tensorrt import cuda, plan_file
+from nvidia_tao_deploy.engine.tensorrt.backend import TensorRTBackend, TensorRTRTXBackend
+from nvidia_tao_deploy.errors import BuildError, EngineError, SpecError
+from tests.graph import models
+
+pytestmark = pytest.mark.rtx
+
+
+@pytest.fixture(scope="module")
+def backend() -> TensorRTRTXBackend:
+    backend = TensorRTRTXBackend()
+    assert backend.unavailable() is None, backend.unavailable()
+    return backend
+
+
+def plan(model: onnx.ModelProto, **options: object) -> BuildPlan:
+    """Profiles of batch 1, 2 and 4 for open batches."""
+    profiles = {}
+    for value in model.graph.input:
+        dims = [dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim]
+        if dims[0] == -1:
+            profiles[value.name] = Profile(*((size, *dims[1:]) for size in (1, 2, 4)))
+    return BuildPlan(profiles=profiles, **options)
+
+
+@pytest.mark.parametrize("make", [models.classifier, models.awkward, models.attention, models.many_types])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_builds(backend, make, precision):
+    model = make()
+    built = backend.build(model, plan(model, precision=precision))
+    head = plan_file.header(built.blob)
+    assert head is not None
+    assert head.total_bytes == len(built.blob)
+    assert head.version == built.details["tensorrt_version"]
+    assert backend.recognises(built.blob[:32])
+    assert not TensorRTBackend().recognises(built.blob[:32])
+    assert built.details["precision"] == precision
+    assert built.details["typing"] == "explicit"
+    assert built.details["network_layers"] > 0
+    assert bool(built.details["narrow_nodes"]) == (precision != "fp32")
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_builds_a_fixed_batch(backend, batch):
+    assert backend.build(models.classifier(batch), BuildPlan(precision="fp16")).blob
+
+
+def test_attention_plugin_is_replaced(backend):
+    model = models.attention()
+    built = backend.build(model, plan(model))
+    assert built.details["plugin_rewrites"] == ["MultiscaleDeformableAttnPlugin_TRT x1 -> GridSample"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_quantised_model(backend, precision):
+    model = models.quantised()
+    built = backend.build(model, plan(model, precision=precision))
+    assert built.details["quantised_model"]
+
+
+def test_layers_precision(backend):
+    model = models.classifier()
+    rules = (LayerPrecision("/head/*", "fp32"),)
+    built = backend.build(model, plan(model, precision="fp16", layers_precision=rules))
+    assert "/head/fc" in built.details["kept_fp32"]
+
+
+def test_all_parser_errors_at_once_with_their_nodes(backend):
+    model = models.classifier()
+    for name, kind in (("/stem/relu", "NonMaxSuppression"), ("/head/softmax", "Unique")):
+        node = next(node for node in model.graph.node if node.name == name)
+        del node.attribute[:]
+        node.op_type = kind
+    with pytest.raises(BuildError, match=r"TensorRT RTX 1\.\S+ cannot read the model: .*'/stem/relu'") as caught:
+        backend.build(model, plan(model))
+    assert "verbose" in caught.value.hint
+    assert caught.value.exit_code == 4
+
+
+def test_open_axis_without_profile(backend):
+    with pytest.raises(BuildError, match=r"input 'input' \(-1, 3, 32, 32\) has open axes and no optimisation profile"):
+        backend.build(models.classifier(), BuildPlan())
+
+
+def test_profile_of_another_input(backend):
+    profiles = {"images": Profile((1, 3, 32, 32), (1, 3, 32, 32), (1, 3, 32, 32))}
+    with pytest.raises(BuildError, match="no optimisation profile for input 'input'; there are: images"):
+        backend.build(models.classifier(), BuildPlan(profiles=profiles))
+
+
+def test_profile_against_the_model(backend):
+    profiles = {"input": Profile((1, 3, 16, 16), (1, 3, 16, 16), (1, 3, 16, 16))}
+    with pytest.raises(BuildError, match="TensorRT"):
+        backend.build(models.classifier(), BuildPlan(profiles=profiles))
+
+
+def test_unknown_tactic_source(backend):
+    model = models.classifier()
+    with pytest.raises(SpecError, match=r"tactic_sources: TensorRT RTX .* has no source 'CUBLASS'"):
+        backend.build(model, plan(model, tactic_sources=("cublass",)))
+
+
+def test_timing_cache_is_no_error_but_said(backend, tmp_path, caplog):
+    model = models.classifier()
+    with caplog.at_level(logging.INFO):
+        backend.build(model, plan(model, timing_cache=tmp_path / "cache"))
+    assert "the timing cache has no effect" in caplog.text
+    assert not (tmp_path / "cache").exists()
+
+
+def test_verbose_shows_the_log(backend, caplog):
+    model = models.classifier()
+    with caplog.at_level(logging.INFO):
+        backend.build(model, plan(model, verbose=True))
+    assert "Parsing node: /body/conv [Conv]" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        backend.build(model, plan(model))
+    assert "Parsing node" not in caplog.text
+
+
+def test_loading_without_a_gpu_says_what_is_missing(backend):
+    if cuda.unavailable() is None:
+        pytest.skip("there is a GPU here")
+    blob = backend.build(models.classifier(1), BuildPlan()).blob
+    with pytest.raises(EngineError, match=r"model\.engine: a TensorRT RTX engine runs on an RTX GPU only"):
+        backend.load(blob, Path("model.engine"))
+
+
+def test_building_is_repeatable_in_one_process(backend):
+    sizes = {len(backend.build(models.classifier(1), BuildPlan()).blob) for _ in range(3)}
+    assert len(sizes) == 1
