@@ -33,7 +33,6 @@ setup(
     package_dir={"tao_deploy": "runner/tao_deploy"},
     include_package_data=True,
     install_requires=[
-        "faster-coco-eval>=1.6",
         "hydra-core>=1.3.2,<1.4",
         "numpy>=1.24",
         "omegaconf>=2.3,<2.4",
@@ -55,6 +54,7 @@ setup(
         "mpi": ["mpi4py>=3.1"],
         "dev": [
             "docker>=7",
+            "faster-coco-eval>=1.6",  # a second opinion on our COCO metric: examples/score.py, benchmarks/
             "hypothesis>=6",
             "mypy>=1.8",
             "pexpect>=4.8",
