@@ -88,14 +88,12 @@ class DeviceBuffer:
         self.pointer = 0
         self.size = 0
 
-    def reserve(self, size: int) -> bool:
-        """Make room for `size` bytes; whether the address changed."""
-        if size <= self.size:
-            return False
-        self.free()
-        self.pointer = int(call("cudaMalloc", size))
-        self.size = size
-        return True
+    def reserve(self, size: int) -> None:
+        """Make room for `size` bytes."""
+        if size > self.size:
+            self.free()
+            self.pointer = int(call("cudaMalloc", size))
+            self.size = size
 
     def free(self) -> None:
         pointer, self.pointer, self.size = self.pointer, 0, 0

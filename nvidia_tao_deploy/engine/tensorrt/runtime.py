@@ -316,20 +316,14 @@ class TensorRTEngine:
         return slot.batch
 
     def _reserve(self, slot: _Slot, shaped: _Shaped) -> None:
-        """Memory for these shapes; new addresses make captured graphs of this slot unusable."""
-        moved = [
-            buffers[name].reserve(max(_size(shape, self._dtypes[name]), 1))
-            for buffers, shapes in ((slot.inputs, shaped.shapes), (slot.outputs, shaped.outputs))
-            for name, shape in shapes.items()
-        ]
+        """Memory for these shapes. Graphs are kept by address, so those of an address given up are not used again."""
+        for buffers, shapes in ((slot.inputs, shaped.shapes), (slot.outputs, shaped.outputs)):
+            for name, shape in shapes.items():
+                buffers[name].reserve(max(_size(shape, self._dtypes[name]), 1))
         for name, shape in shaped.outputs.items():
             size = _size(shape, self._dtypes[name])
             if name not in slot.results or slot.results[name].nbytes < size:
                 slot.results[name] = cuda.pinned((size,), np.dtype(np.uint8))
-        if any(moved):
-            self._drain()
-            for other in self._shaped.values():  # cudaMalloc may hand out an old address again
-                _free_graphs(other)
 
     def _feed(self, slot: _Slot, info: TensorInfo, array: Any, shape: tuple[int, ...]) -> int:
         """Bring one input to the device; its address there."""

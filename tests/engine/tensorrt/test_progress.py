@@ -55,9 +55,9 @@ def test_interrupt_cancels_a_builder_that_asks(monkeypatch):
 
 
 INTERRUPTED = """
-import _thread, threading, time
+import os, signal, threading, time
 from nvidia_tao_deploy.engine.tensorrt import progress
-threading.Timer(0.3, _thread.interrupt_main).start()
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
     progress.run(lambda: time.sleep(60), progress.Progress())
 except KeyboardInterrupt:
@@ -71,7 +71,7 @@ def test_interrupt_leaves_a_builder_that_cannot_be_stopped():
     result = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=30)
     assert result.returncode == 130
     assert result.stdout == "interrupted\n"
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 10
 
 
 def test_log_levels(caplog):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,16 @@ def test_results_nobody_asked_for_do_not_block(load):
             last = rows(3)
             future = engine.submit({"x": last})
         check(future.result(), last)
+
+
+def test_no_more_than_depth_batches_are_queued(load):
+    with load() as engine:
+        first = engine.submit({"x": rows(4)})
+        for _ in range(engine.depth - 1):
+            engine.submit({"x": rows(4)})
+        assert not Future.done(first)  # the state alone, without asking the GPU
+        engine.submit({"x": rows(4)})
+        assert Future.done(first)
 
 
 def test_feeds_in_our_buffers_are_not_copied_on_the_host(load, gpu):
