@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nvidia_tao_deploy import registry
-from nvidia_tao_deploy.cli_arguments import Arguments, parse, usage
+from nvidia_tao_deploy.cli_arguments import CONVERT_SPECS, Arguments, parse, usage
 from nvidia_tao_deploy.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -87,10 +87,20 @@ def _guarded(network: Network, arguments: Arguments) -> int:
     from nvidia_tao_deploy import logs
 
     try:
-        logs.setup()
+        with logs.output_to(arguments.log_file):
+            return _logged(network, arguments)
+    except TaoDeployError as error:  # the log file itself
+        return _usage_error(network.name, SpecError(error.message, error.hint))
+
+
+def _logged(network: Network, arguments: Arguments) -> int:
+    from nvidia_tao_deploy import logs
+
+    try:
+        logs.setup(to_file=arguments.log_file is not None)
         _run(network, arguments)
     except TaoDeployError as error:
-        return _fail(error.message, error.exit_code, error.hint)
+        return _fail(error.message, error.exit_code, _hint(network, error))
     except KeyboardInterrupt:
         return _fail("Interrupted.", EXIT_INTERRUPTED)
     except Terminated:
@@ -108,9 +118,12 @@ def _run(network: Network, arguments: Arguments) -> None:
     from nvidia_tao_deploy.spec.compose import compose
     from nvidia_tao_deploy.tasks import context as contexts
 
+    if arguments.subtask == CONVERT_SPECS:
+        _convert_specs(network, *map(Path, arguments.files))
+        return
     path = Path(arguments.spec) if arguments.spec else None
     try:
-        composed = compose(network.schema, path, arguments.overrides, network.migrations)
+        composed = compose(network.schema, path, arguments.overrides, network.migrations, bool(network.flags))
         if arguments.subtask == "default_specs":
             _default_specs(network, composed.spec)
             return
@@ -140,6 +153,22 @@ def _default_specs(network: Network, spec: Any) -> None:
     from nvidia_tao_deploy.tasks import default_specs
 
     default_specs.run(network, Path(require(spec, "results_dir")))
+
+
+def _convert_specs(network: Network, source: Path, target: Path) -> None:
+    from nvidia_tao_deploy.spec import proto_spec
+
+    proto_spec.convert(source, target, network.schema)
+    logger.info("Written: %s", target)
+
+
+def _hint(network: Network, error: TaoDeployError) -> str | None:
+    """The way out; a key that is missing is named by its option where the command has one."""
+    from nvidia_tao_deploy.spec.compose import NotSetError
+    from nvidia_tao_deploy.spec.flags import flag_for
+
+    flag = flag_for(network.flags, error.key) if isinstance(error, NotSetError) else None
+    return f"Give {' or '.join(flag.names)} {flag.metavar}, or the key in the spec." if flag else error.hint
 
 
 def _note_early_failure(network: Network, arguments: Arguments, error: BaseException) -> None:

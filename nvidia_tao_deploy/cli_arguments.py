@@ -12,14 +12,17 @@ from nvidia_tao_deploy.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
     from nvidia_tao_deploy.network import Network
+    from nvidia_tao_deploy.spec.flags import Assignment
 
 DEFAULT_SPECS = "default_specs"
+CONVERT_SPECS = "convert_specs"
 SPEC_OPTION = "--experiment_spec_file"
 SUBTASK_HELP = {
     "gen_trt_engine": "build an engine from an ONNX model",
     "evaluate": "measure an engine's accuracy on labelled data",
     "inference": "write an engine's predictions on pictures",
     DEFAULT_SPECS: "write a spec file with every key and its default (needs results_dir=FOLDER)",
+    CONVERT_SPECS: "write a protobuf-text spec as YAML: convert_specs OLD.txt NEW.yaml",
 }
 
 
@@ -30,14 +33,18 @@ class Arguments:
     Attributes:
         subtask: "" only with `help`.
         spec: path of the spec file, or None.
-        overrides: in Hydra's grammar.
+        overrides: in Hydra's grammar, or what an option says.
         help: whether help was asked for.
+        files: the two files of convert_specs.
+        log_file: file that takes what is shown otherwise.
     """
 
     subtask: str
     spec: str | None
-    overrides: tuple[str, ...]
+    overrides: tuple[str | Assignment, ...]
     help: bool
+    files: tuple[str, ...] = ()
+    log_file: str | None = None
 
 
 def parse(network: Network, argv: Sequence[str]) -> Arguments:
@@ -46,7 +53,9 @@ def parse(network: Network, argv: Sequence[str]) -> Arguments:
     Raises:
         SpecError: unknown subtask or option, two specs, no spec.
     """
-    subtasks = (*network.subtasks, DEFAULT_SPECS)
+    if network.flags:
+        return _parse_flags(network, argv)
+    subtasks = subtasks_of(network)
     subtask, spec, overrides, wants_help = "", None, [], False
     words = iter(argv)
     for word in words:
@@ -65,19 +74,60 @@ def parse(network: Network, argv: Sequence[str]) -> Arguments:
         elif equals or word.startswith("~"):
             overrides.append(word)
         elif not subtask:
-            if word not in subtasks:
-                hint = did_you_mean(word, subtasks) or f"Subtasks: {', '.join(subtasks)}"
-                raise SpecError(f"unknown subtask '{word}'", hint)
-            subtask = word
+            subtask = _known_subtask(word, subtasks)
         else:
-            raise SpecError(f"'{word}' is neither an option nor an override; overrides are written key=value")
+            raise _stray(word)
     if wants_help or not argv:
         return Arguments(subtask, spec, tuple(overrides), True)
-    if not subtask:
-        raise SpecError("no subtask is given", f"Subtasks: {', '.join(subtasks)}")
-    if spec is None and subtask != DEFAULT_SPECS:
-        raise SpecError(f"{subtask} needs a spec file: -e SPEC", f"'{network.name} {subtask} --help' lists its keys.")
+    _check(network, subtask, spec)
     return Arguments(subtask, spec, tuple(overrides), False)
+
+
+def subtasks_of(network: Network) -> tuple[str, ...]:
+    """Every first word that the command takes."""
+    return (*network.subtasks, DEFAULT_SPECS, *((CONVERT_SPECS,) if network.flags else ()))
+
+
+def _parse_flags(network: Network, argv: Sequence[str]) -> Arguments:
+    """As `parse`, for a command with options of its own."""
+    from nvidia_tao_deploy import cli_flags
+
+    found = cli_flags.read(network.flags, argv)
+    words = [word for word in found.words if "=" not in word and not word.startswith("~")]
+    overrides = [word for word in found.words if word not in words]
+    subtask = _known_subtask(words.pop(0), subtasks_of(network)) if words else ""
+    if len(found.spec) > 1:
+        raise SpecError(f"two spec files are given: {found.spec[0]} and {found.spec[1]}")
+    spec = found.spec[0] if found.spec else None
+    if found.help or not argv:
+        return Arguments(subtask, spec, (), True)
+    if subtask == CONVERT_SPECS:
+        if len(words) != 2:
+            raise SpecError(f"{CONVERT_SPECS} needs two files: OLD.txt NEW.yaml; found {len(words)}")
+        return Arguments(subtask, None, (), False, tuple(words))
+    if words:
+        raise _stray(words[0])
+    _check(network, subtask, spec)
+    given = cli_flags.assignments(network.flags, found, subtask)
+    return Arguments(subtask, spec, (*given, *overrides), False, log_file=found.log_file)
+
+
+def _known_subtask(word: str, subtasks: Sequence[str]) -> str:
+    if word in subtasks:
+        return word
+    raise SpecError(f"unknown subtask '{word}'", did_you_mean(word, subtasks) or f"Subtasks: {', '.join(subtasks)}")
+
+
+def _stray(word: str) -> SpecError:
+    return SpecError(f"'{word}' is neither an option nor an override; overrides are written key=value")
+
+
+def _check(network: Network, subtask: str, spec: str | None) -> None:
+    """Raises SpecError when the subtask or a spec that it needs is missing."""
+    if not subtask:
+        raise SpecError("no subtask is given", f"Subtasks: {', '.join(subtasks_of(network))}")
+    if spec is None and subtask not in (DEFAULT_SPECS, *network.without_spec):
+        raise SpecError(f"{subtask} needs a spec file: -e SPEC", f"'{network.name} {subtask} --help' lists its keys.")
 
 
 def _option(word: str) -> tuple[str, bool, str]:
@@ -94,20 +144,20 @@ def usage(network: Network, subtask: str) -> str:
 
     shown = subtask or "<subtask>"
     lines = [
-        f"usage: {network.name} {shown} -e SPEC [key=value ...]",
+        f"usage: {network.name} {shown} {'[options]' if network.flags else '-e SPEC'} [key=value ...]",
         "",
         network.summary[:1].upper() + network.summary[1:] + ".",
         "",
     ]
     if not subtask:
         lines.append("subtasks:")
-        lines += [f"  {name:15} {SUBTASK_HELP[name]}" for name in (*network.subtasks, DEFAULT_SPECS)]
+        lines += [f"  {name:15} {SUBTASK_HELP[name]}" for name in subtasks_of(network)]
         lines += ["", f"'{network.name} <subtask> --help' lists the spec keys of a subtask.", ""]
     else:
         lines += [f"{subtask}: {SUBTASK_HELP[subtask]}", ""]
     lines += [
         "options:",
-        "  -e, --experiment_spec_file SPEC   YAML file, relative to the current folder",
+        *_own_options(network, subtask),
         "  key=value                         replaces a key of the spec; lists as key=[a,b], null as key=null",
         "  -h, --help                        this text",
         "",
@@ -115,6 +165,14 @@ def usage(network: Network, subtask: str) -> str:
         "environment: TAO_DEPLOY_BACKEND (tensorrt, tensorrt_rtx, onnxruntime), TAO_DEPLOY_WORKERS (reading threads),",
         "             TAO_DEPLOY_THREADS (ONNX Runtime threads), TAO_LOGGING_LEVEL, CUDA_VISIBLE_DEVICES",
     ]
-    if subtask and subtask != DEFAULT_SPECS:
+    if subtask in network.subtasks:
         lines += ["", "spec keys:", key_table(network.schema, subtask)]
     return "\n".join(lines)
+
+
+def _own_options(network: Network, subtask: str) -> list[str]:
+    if not network.flags:
+        return ["  -e, --experiment_spec_file SPEC   YAML file, relative to the current folder"]
+    from nvidia_tao_deploy.cli_flags import option_lines
+
+    return option_lines(network, subtask)

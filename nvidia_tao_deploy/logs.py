@@ -11,10 +11,12 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from nvidia_tao_deploy.errors import SpecError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,8 +46,34 @@ def console() -> Console:
     return Console(width=None if terminal else 120, highlight=False, soft_wrap=not terminal, markup=False, emoji=False)
 
 
-def setup() -> None:
-    """Configure logging once for a command."""
+@contextmanager
+def output_to(path: str | None) -> Iterator[None]:
+    """Let a file, which is appended to, take what is written to stdout; None changes nothing. Folders are made.
+
+    Raises:
+        SpecError: the file cannot be opened.
+    """
+    if path is None:
+        yield
+        return
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        file = Path(path).open("a", encoding="utf-8")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise SpecError(f"--log_file: {path}: cannot be written: {error.strerror}.") from error
+    with file, redirect_stdout(file):
+        try:
+            yield
+        finally:
+            console.cache_clear()
+
+
+def setup(to_file: bool = False) -> None:
+    """Configure logging once for a command.
+
+    Args:
+        to_file: stdout is a log file: it gets the errors too, so that it tells all.
+    """
     console.cache_clear()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -57,18 +85,19 @@ def setup() -> None:
     root.propagate = False
     for handler in list(root.handlers):
         root.removeHandler(handler)
-    for handler in _handlers():
+    for handler in _handlers(to_file):
         root.addHandler(handler)
     _add_job_log(root)
 
 
-def _handlers() -> list[logging.Handler]:
+def _handlers(to_file: bool) -> list[logging.Handler]:
     if sys.stdout.isatty():
         from rich.logging import RichHandler
 
         return [RichHandler(console=console(), show_path=False, log_time_format="%H:%M:%S", markup=False)]
     plain, errors = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
-    plain.addFilter(lambda record: record.levelno < logging.ERROR)
+    if not to_file:
+        plain.addFilter(lambda record: record.levelno < logging.ERROR)
     errors.setLevel(logging.ERROR)
     for handler in (plain, errors):
         handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s", "%Y-%m-%d %H:%M:%S"))

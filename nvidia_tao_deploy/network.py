@@ -18,6 +18,7 @@ from nvidia_tao_deploy.signature import Binding, Signature
 if TYPE_CHECKING:
     import numpy as np
 
+    from nvidia_tao_deploy.spec.flags import Flag
     from nvidia_tao_deploy.spec.migrate import Migration
     from nvidia_tao_deploy.transforms.geometry import Geometry
 
@@ -96,11 +97,13 @@ class Report:
         kpi: name -> value; goes into status.json.
         results: content of results.json (the keys that the contract names).
         tables: printed at the end of evaluate.
+        files: further files by name, for the results folder.
     """
 
     kpi: Mapping[str, float]
     results: Mapping[str, Any]
     tables: tuple[Table, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Metric(Protocol):
@@ -170,6 +173,8 @@ class Network:
         adjust: spec -> spec changes that the contract asks for (with a log line); in place.
         migrations: how keys of older releases become today's.
         subtasks: those that the network has.
+        flags: options of the command line, for networks whose specs are protobuf text (YAML works for them too).
+        without_spec: subtasks that need no spec file: the options say enough.
     """
 
     name: str
@@ -185,3 +190,5 @@ class Network:
     adjust: Callable[[Any], None] = lambda spec: None
     migrations: tuple[Migration, ...] = ()
     subtasks: tuple[str, ...] = field(default=SUBTASKS)
+    flags: tuple[Flag, ...] = ()
+    without_spec: tuple[str, ...] = ()

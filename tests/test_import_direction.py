@@ -47,7 +47,7 @@ def layer(module: str) -> str:
         return "parts"
     table = {
         "logs": "output", "status": "output", "engine": "running", "pipeline": "running", "networks": "networks",
-        "registry": "registry", "tasks": "tasks", "cli": "front", "cli_arguments": "front", "__main__": "front",
+        "registry": "registry", "tasks": "tasks", "cli": "front", "cli_arguments": "front", "cli_flags": "front", "__main__": "front",
     }  # fmt: skip
     return table[head]
 

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy.errors import SpecError, did_you_mean, nearest
+from nvidia_tao_deploy.spec import proto_spec, yaml_file
 from nvidia_tao_deploy.spec import schema as schemas
-from nvidia_tao_deploy.spec import yaml_file
 from nvidia_tao_deploy.spec.fields import MISSING
+from nvidia_tao_deploy.spec.flags import Assignment
 from nvidia_tao_deploy.spec.migrate import COMMON, Migration, find, migrate, put
 
 if TYPE_CHECKING:
@@ -42,20 +44,29 @@ class Composed:
 
 
 def compose(
-    schema: type, path: Path | None, overrides: Sequence[str] = (), migrations: tuple[Migration, ...] = ()
+    schema: type,
+    path: Path | None,
+    overrides: Sequence[str | Assignment] = (),
+    migrations: tuple[Migration, ...] = (),
+    protobuf: bool = False,
 ) -> Composed:
     """Compose a spec.
 
     Args:
         schema: the network's dataclass.
         path: spec file; None for defaults and overrides only.
-        overrides: Hydra override grammar: key=value, +key=value, ++key=value, ~key.
+        overrides: Hydra override grammar: key=value, +key=value, ++key=value, ~key; or what an option says.
         migrations: moves of keys from older releases.
+        protobuf: files that do not end in .yaml or .yml are in protobuf's text format.
 
     Raises:
         SpecError: with the file, the line, the key, what was found and what is expected.
     """
-    file = yaml_file.read(path) if path else yaml_file.SpecFile(Path("command line"), {})
+    if path is None:
+        file = yaml_file.SpecFile(Path("command line"), {})
+    else:
+        text_format = protobuf and proto_spec.is_text_format(path)
+        file = proto_spec.read(path, schema) if text_format else yaml_file.read(path)
     for key in file.repeated:
         logger.warning("%s stands more than once; the last value counts", file.where(key))
     moves = COMMON + migrations
@@ -85,12 +96,30 @@ def _sort_out(schema: type, tree: dict[str, Any], prefix: str, where: Callable[[
         elif isinstance(known, schemas.Key):
             if not known.used:
                 ignored.append(key)
+            elif item_schema := known.item_schema:
+                _sort_out_items(item_schema, tree, key, where, ignored)
         elif isinstance(value, dict):
             _sort_out(schema, value, f"{key}.", where, ignored)
         elif value is None:
             del tree[name]  # 'evaluate:' with nothing below it: the section's defaults
         else:
             raise SpecError(f"{where(key)}: expected a section with keys, found '{value}'")
+
+
+def _sort_out_items(
+    schema: type, tree: dict[str, Any], key: str, where: Callable[[str], str], ignored: list[str]
+) -> None:
+    """The same for a list of sections, whose unknown keys are taken out; one section counts as a list of one."""
+    name = key.rpartition(".")[2]
+    items = tree[name] = [tree[name]] if isinstance(tree[name], dict) else tree[name]
+    if items is None or items == MISSING:
+        return
+    for item in items if isinstance(items, list) else [items]:
+        if not isinstance(item, dict):
+            raise SpecError(f"{where(key)}: expected a list of sections with keys, found '{item}'")
+        for unknown in sorted(set(item) - set(schemas.fields(schema))):
+            del item[unknown]
+            ignored.append(f"{key}.{unknown}")
 
 
 def unknown_key(schema: type, key: str, where: str) -> SpecError:
@@ -161,13 +190,20 @@ class _Override:
     value: Any
     delete: bool
 
+    @property
+    def place(self) -> str:
+        return f"Option {self.text}" if self.text.startswith("-") else f"Override {self.text}"
 
-def _read_override(text: str, moves: tuple[Migration, ...]) -> _Override:
+
+def _read_override(text: str | Assignment, moves: tuple[Migration, ...]) -> _Override:
     """Parse an override in Hydra's grammar; a key of an older release becomes today's.
 
     Raises:
         SpecError: it does not follow the grammar, or gives several values.
     """
+    if isinstance(text, Assignment):
+        return _Override(text.text, text.key, text.value, False)
+
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import OverrideType
     from hydra.errors import HydraException
@@ -199,7 +235,7 @@ def _where(file: yaml_file.SpecFile, overrides: Sequence[_Override]) -> Callable
     def where(key: str) -> str:
         for item in reversed(overrides):
             if key == item.key or key.startswith(f"{item.key}."):
-                return f"Override {item.text}"
+                return item.place
         return file.where(key)
 
     return where
@@ -212,7 +248,7 @@ def _override(schema: type, merged: DictConfig, overrides: Sequence[_Override], 
 
     for item in overrides:
         value = _accept(schema, item, ignored)
-        place = f"Override {item.text}"
+        place = item.place
         try:
             if not item.delete:
                 OmegaConf.update(merged, item.key, value, merge=True, force_add=True)
@@ -239,7 +275,7 @@ def _accept(schema: type, item: _Override, ignored: list[str]) -> Any:
     known = schemas.lookup(schema, item.key)
     if isinstance(known, type) and not item.delete and not isinstance(item.value, dict):
         raise SpecError(
-            f"Override {item.text}: '{item.key}' is a section with keys",
+            f"{item.place}: '{item.key}' is a section with keys",
             hint=f"Set one of its keys: {item.key}.KEY=...",
         )
     if known is None and item.key.split(".")[0] not in schemas.STRICT_SECTIONS:
@@ -247,7 +283,9 @@ def _accept(schema: type, item: _Override, ignored: list[str]) -> Any:
     elif not (item.delete and isinstance(known, type)):
         tree: dict[str, Any] = {}
         put(tree, item.key, item.value)
-        _sort_out(schema, tree, "", lambda _: f"Override {item.text}", ignored)
+        _sort_out(schema, tree, "", lambda _: item.place, ignored)
+        present, value = find(tree, item.key)
+        item = dataclasses.replace(item, value=value) if present else item
     if isinstance(known, schemas.Key) and known.is_list and _is_single(item.value):
         return [item.value]
     return item.value
@@ -280,6 +318,9 @@ def _build(defaults: Any, config: DictConfig, where: Callable[[str], str], prefi
         except OmegaConfBaseException as error:
             raise SpecError(f"{where(key)}: {str(error).splitlines()[0]}") from error
         described = schemas.Key(key, kind, None, dict(field.metadata))
+        item_schema = described.item_schema
+        if item_schema and value is not None:
+            value = [item_schema(**item) for item in typing.cast("list[dict[str, Any]]", value)]
         values[name] = schemas.check_value(described, value, where(key))
     return dataclasses.replace(defaults, **values)
 
@@ -298,15 +339,27 @@ def _report(schema: type, ignored: list[str]) -> None:
     logger.info("Ignored (read only by training or by other tools): %s", ", ".join(sorted(set(ignored))))
 
 
+class NotSetError(SpecError):
+    """A key that a task needs has no value.
+
+    Attributes:
+        key: the dotted key.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key} is not set.", f"Set it in the spec file, or on the command line: {key}=...")
+        self.key = key
+
+
 def require(spec: Any, key: str) -> Any:
     """The value at a dotted key of a composed spec.
 
     Raises:
-        SpecError: it is not set (null, empty, or ???).
+        NotSetError: it is not set (null, empty, or ???).
     """
     value = spec
     for part in key.split("."):
         value = getattr(value, part)
     if value is None or value == "" or value == []:
-        raise SpecError(f"{key} is not set.", hint=f"Set it in the spec file, or on the command line: {key}=...")
+        raise NotSetError(key)
     return value

@@ -37,7 +37,13 @@ class Key:
 
     @property
     def is_list(self) -> bool:
-        return typing.get_origin(_without_none(self.type)) is list
+        return typing.get_origin(plain_type(self.type)) is list
+
+    @property
+    def item_schema(self) -> type | None:
+        """The dataclass of the items, for a list of sections."""
+        item = typing.get_args(plain_type(self.type))[0] if self.is_list else None
+        return typing.cast(type, item) if dataclasses.is_dataclass(item) else None
 
 
 def fields(schema: type) -> dict[str, tuple[Any, dataclasses.Field[Any]]]:
@@ -82,7 +88,7 @@ def lookup(schema: type, key: str) -> type | Key | None:
 
 
 def _is_free(kind: Any) -> bool:
-    return kind is Any or typing.get_origin(_without_none(kind)) is dict
+    return kind is Any or typing.get_origin(plain_type(kind)) is dict
 
 
 def check_value(key: Key, value: Any, where: str) -> Any:
@@ -112,13 +118,14 @@ def check_value(key: Key, value: Any, where: str) -> Any:
     return value
 
 
-def _without_none(kind: Any) -> Any:
+def plain_type(kind: Any) -> Any:
+    """T of Optional[T]; other types as they are."""
     arguments = [item for item in typing.get_args(kind) if item is not type(None)]
     return arguments[0] if typing.get_origin(kind) is typing.Union and len(arguments) == 1 else kind
 
 
 def _type_name(kind: Any) -> str:
-    plain = _without_none(kind)
+    plain = plain_type(kind)
     optional = " or null" if plain is not kind else ""
     origin, arguments = typing.get_origin(plain), typing.get_args(plain)
     if origin is list:

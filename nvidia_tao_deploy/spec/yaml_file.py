@@ -30,17 +30,22 @@ class SpecFile:
         path: the file.
         tree: nested dicts and lists.
         lines: dotted key -> line number, counted from 1.
+        columns: dotted key -> column, counted from 1, where the format tells.
         repeated: dotted keys that stand more than once (the last one counts, sections are merged).
     """
 
     path: Path
     tree: dict[str, Any]
     lines: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, int] = field(default_factory=dict)
     repeated: list[str] = field(default_factory=list)
 
     def where(self, key: str) -> str:
-        """'file.yaml:12: a.b.c', or without the line when the key is not written in the file."""
-        return f"{self.path}:{self.lines[key]}: {key}" if key in self.lines else f"{self.path}: {key}"
+        """'file.yaml:12: a.b.c', with the column where it is known; without both when the key is not in the file."""
+        if key not in self.lines:
+            return f"{self.path}: {key}"
+        column = f":{self.columns[key]}" if key in self.columns else ""
+        return f"{self.path}:{self.lines[key]}{column}: {key}"
 
 
 class _Loader(yaml.SafeLoader):

@@ -51,7 +51,7 @@ def results_folder(spec: Any, subtask: str) -> Path:
         return Path(spec.results_dir) / FOLDERS[subtask]
     raise SpecError(
         f"No folder for results: neither {subtask}.results_dir nor results_dir is set.",
-        hint="Add results_dir=FOLDER to the command line.",
+        hint="Add results_dir=FOLDER to the command line (or -r FOLDER, where the command has it).",
     )
 
 

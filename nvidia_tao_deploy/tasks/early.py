@@ -11,11 +11,12 @@ from pathlib import Path
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.spec import yaml_file
 from nvidia_tao_deploy.spec.fields import MISSING
+from nvidia_tao_deploy.spec.flags import Assignment
 from nvidia_tao_deploy.spec.migrate import find
 from nvidia_tao_deploy.tasks.context import FOLDERS
 
 
-def likely_folder(subtask: str, spec: str | None, overrides: Sequence[str]) -> Path | None:
+def likely_folder(subtask: str, spec: str | None, overrides: Sequence[str | Assignment]) -> Path | None:
     """The results folder named by the overrides or, failing them, by the file; None when it cannot be told."""
     if subtask not in FOLDERS:
         return None
@@ -27,13 +28,16 @@ def likely_folder(subtask: str, spec: str | None, overrides: Sequence[str]) -> P
     return Path(values[top]) / FOLDERS[subtask] if values[top] else None
 
 
-def _given(overrides: Sequence[str]) -> dict[str, str]:
+def _given(overrides: Sequence[str | Assignment]) -> dict[str, str]:
     """Overrides with plain text as their value; those that cannot be read count for nothing here."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     given: dict[str, str] = {}
     for text in overrides:
+        if isinstance(text, Assignment):
+            given[text.key] = _plain(text.value)
+            continue
         with suppress(HydraException):
             override = OverridesParser.create().parse_override(text)
             value = None if override.is_delete() or override.is_sweep_override() else override.value()

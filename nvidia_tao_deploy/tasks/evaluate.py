@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.files import to_json, write_atomic
 from nvidia_tao_deploy.tasks.context import Context
 from nvidia_tao_deploy.tasks.running import opened_engine, pipeline, report_failures, results
 
+logger = logging.getLogger(__name__)
+
 
 def run(context: Context) -> None:
-    """Score <evaluate.trt_engine>; writes results.json, prints the tables, puts the figures into status.json."""
+    """Score <evaluate.trt_engine>; writes results.json and pictures, prints tables; figures go into status.json."""
     assert context.network.evaluation is not None
     with opened_engine(context) as opened:
         job = context.network.evaluation(context.spec, opened.binding)
@@ -22,7 +26,11 @@ def run(context: Context) -> None:
         report_failures(context, running.failures, len(job.samples))  # raises: nothing can be scored
     report = job.metric.compute()
     write_atomic(context.folder / "results.json", to_json(dict(report.results), indent=2) + "\n")
+    for name, content in report.files.items():
+        write_atomic(context.folder / name, content)
     for table in report.tables:
         logs.show_table(table)
+    for name in report.files:
+        logger.info("Written: %s", context.folder / name)
     context.status.kpi(report.kpi)
     report_failures(context, running.failures, len(job.samples))

@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of commands with options of their own (-m, -r, -k, --data_type ...), whose specs are protobuf text.
+
+Options may stand before or after the subtask; overrides (key=value) work as well as with all other commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from nvidia_tao_deploy.errors import SpecError, did_you_mean
+from nvidia_tao_deploy.spec.flags import Assignment, Flag
+
+if TYPE_CHECKING:
+    from nvidia_tao_deploy.network import Network
+
+SPEC_NAMES = ("-e", "--experiment_spec", "--experiment_spec_file")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse without its own way to end: abbreviated, attached (-mFILE) and '=' forms are its work."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SpecError(message.removeprefix("argument "))
+
+
+def parser(flags: Sequence[Flag]) -> argparse.ArgumentParser:
+    """Recognises every option of every subtask, -e, --log_file and -h; the other words are `words`."""
+    made = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    made.add_argument("-h", "--help", action="store_true", default=False)
+    made.add_argument(*SPEC_NAMES, dest="spec", action="append", default=[])
+    made.add_argument("--log_file", default=None)
+    names: dict[str, Flag] = {}
+    for flag in flags:
+        names.setdefault(flag.name, flag)
+    for name, flag in names.items():
+        action = "store" if flag.metavar else "store_true"
+        made.add_argument(*flag.names, dest=f"flag:{name}", action=action)
+    made.add_argument("words", nargs="*")
+    return made
+
+
+def read(flags: Sequence[Flag], argv: Sequence[str]) -> argparse.Namespace:
+    """The command line as argparse sees it. Raises SpecError for an unknown option or a missing value."""
+    found, rest = parser(flags).parse_known_intermixed_args(list(argv))
+    unknown = [word for word in rest if word.startswith("-")]
+    if unknown:
+        known = [name for flag in flags for name in flag.names] + [*SPEC_NAMES, "--help", "--log_file"]
+        raise SpecError(f"unknown option {unknown[0]}", did_you_mean(unknown[0].partition("=")[0], known))
+    found.words += rest
+    return found
+
+
+def assignments(flags: Sequence[Flag], found: argparse.Namespace, subtask: str) -> list[Assignment]:
+    """What the options say in a subtask; an empty value counts as none, as in TAO Deploy.
+
+    Raises:
+        SpecError: an option that the subtask does not have, or a value that cannot be used.
+    """
+    given = {name.removeprefix("flag:"): value for name, value in vars(found).items() if name.startswith("flag:")}
+    result = []
+    for name, value in given.items():
+        if value == "":
+            continue
+        named = [flag for flag in flags if flag.name == name]
+        flag = next((flag for flag in named if subtask in flag.keys), None)
+        if flag is None:
+            where = ", ".join(dict.fromkeys(task for flag in named for task in flag.keys))
+            raise SpecError(f"{named[0].names[-1]} is no option of {subtask}; it belongs to {where}")
+        result.append(flag.assignment(subtask, value))
+    return result
+
+
+def option_lines(network: Network, subtask: str) -> list[str]:
+    """The options of a subtask ("" for all) for `--help`."""
+    lines = {"-e, --experiment_spec FILE": "spec: protobuf text, or YAML (.yaml, .yml) with the same keys"}
+    for flag in network.flags:
+        if not subtask or subtask in flag.keys:
+            left = ", ".join(flag.names) + (f" {flag.metavar}" if flag.metavar else "")
+            lines.setdefault(left, flag.help)
+    lines["--log_file FILE"] = "append the output to a file instead of showing it (errors are shown too)"
+    width = max(map(len, lines))
+    return [f"  {left.ljust(width)}  {right}" for left, right in lines.items()]
