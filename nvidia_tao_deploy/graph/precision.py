@@ -24,6 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import layers
+from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY
 from nvidia_tao_deploy.graph.model import check, first_line, infer_shapes, is_quantised, raise_opset
 
 logger = logging.getLogger(__name__)
@@ -277,6 +278,8 @@ class _Typing:
         if wish is not None:
             return wish != "fp32"
         if not self.default_narrow or node.op_type in KEEP or node.output[0] in self.exact:
+            return False
+        if node.doc_string == FLOAT32_ONLY:
             return False
         moving = [name for name in floats if name not in self.constants]
         if (

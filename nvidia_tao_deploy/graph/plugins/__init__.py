@@ -135,6 +135,8 @@ def _refuse_unknown(nodes: list[onnx.NodeProto], native: Collection[str]) -> Non
 def _replace(model: onnx.ModelProto, native: Collection[str]) -> None:
     reader = GraphReader(model)
     waiting, done, current = list(model.graph.node), [], True
+    values = {name for node in all_nodes(model.graph) for name in (*node.input, *node.output)}
+    prefixes: set[str] = set()
     for index, node in enumerate(waiting):
         module = rewriters().get(node.op_type)
         if module is None or node.op_type in native or node.domain in _STANDARD:
@@ -143,7 +145,7 @@ def _replace(model: onnx.ModelProto, native: Collection[str]) -> None:
         if not current and not _known(reader, node):  # its sizes follow from a plugin that was replaced above
             _set_nodes(model, [*done, *waiting[index:]])
             reader, current = GraphReader(model), True
-        write = GraphWriter(reader, node.name or f"{node.op_type}_{index}")
+        write = GraphWriter(reader, _prefix(node, index, prefixes, values))
         module.rewrite(node, write)
         if getattr(module, "FLOAT32", False):
             for new in write.nodes:
@@ -155,6 +157,15 @@ def _replace(model: onnx.ModelProto, native: Collection[str]) -> None:
     if left:
         raise BuildError(f"plugin inside the body of {left[0].op_type} '{left[0].name}': cannot be replaced there")
     _set_nodes(model, done)
+
+
+def _prefix(node: onnx.NodeProto, index: int, prefixes: set[str], values: set[str]) -> str:
+    """What the names of a node's replacement begin with: its name, made unique where others share it."""
+    prefix = node.name or f"{node.op_type}_{index}"
+    if prefix in prefixes or any(value.startswith(f"{prefix}/") for value in values):
+        prefix = f"{prefix}_{index}"
+    prefixes.add(prefix)
+    return prefix
 
 
 def _known(reader: GraphReader, node: onnx.NodeProto) -> bool:

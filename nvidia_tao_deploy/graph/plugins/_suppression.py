@@ -112,9 +112,11 @@ def pick(
     table = _table(write, boxes, groups, rows, overlap, labels)  # [batch * groups, width, rows]
     width = 6 if labels else 5
     alive = write.reshape(scores, [-1, rows])
-    grouped = write.reshape(scores, [-1, groups, rows])
-    heads = reduce(write, "ReduceMax", grouped, 2, keep=False) if groups > 1 else None
-    first_row = write.op("Mul", count_up(write, batch), write.constant(groups)) if groups > 1 else ""
+    heads, first_row = None, ""
+    if groups > 1:
+        heads = reduce(write, "ReduceMax", write.reshape(scores, [-1, groups, rows]), 2, keep=False)
+        if batch != 1:
+            first_row = write.op("Mul", count_up(write, batch), write.constant(groups))
     states = [
         State(alive, TensorProto.FLOAT, (None, rows)),
         State(full(write, 0, np.int64, batch, count), TensorProto.INT64, (None, count)),
@@ -122,7 +124,7 @@ def pick(
     ]
     if heads is not None:
         states.append(State(heads, TensorProto.FLOAT, (None, groups)))
-    slots, group_numbers = write.constant(np.arange(count)[None]), write.constant(np.arange(groups)[None])
+    slots = write.constant(np.arange(count)[None])
 
     def step(body: GraphWriter, turn: str, now: list[str]) -> tuple[str, list[str]]:
         left, place, score = now[:3]
@@ -147,7 +149,7 @@ def pick(
         results.append(body.op("Where", slot, absolute, place))
         results.append(body.op("Where", slot, top, score))
         if heads is not None:
-            here = body.op("Equal", group_numbers, group)
+            here = body.op("Equal", body.constant(np.arange(groups)[None]), group)
             results.append(body.op("Where", here, reduce(body, "ReduceMax", rest, 1), now[3]))
         best = body.op("ReduceMax", top, keepdims=0)
         return body.op("Greater", best, body.constant(FLOOR, np.float32)), results

@@ -199,9 +199,9 @@ def take_rows(write: GraphWriter, table: str, index: str, batch: Size, rows: int
         [batch, count, width]
     """
     flat = write.reshape(table, [-1, width])
-    first = write.op("Mul", count_up(write, batch), write.constant(rows))
-    absolute = index if batch == 1 else write.op("Add", index, first)
-    return write.reshape(write.op("Gather", flat, absolute, axis=0), [-1, count, width])
+    if batch != 1:
+        index = write.op("Add", index, write.op("Mul", count_up(write, batch), write.constant(rows)))
+    return write.reshape(write.op("Gather", flat, index, axis=0), [-1, count, width])
 
 
 def take(write: GraphWriter, values: str, index: str) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.graph.editing import GraphWriter, Size
 from nvidia_tao_deploy.graph.plugins._mask_rcnn import decoded
 from nvidia_tao_deploy.graph.plugins._suppression import Overlap, pick
@@ -51,7 +52,7 @@ def rewrite(node: onnx.NodeProto, write: GraphWriter) -> None:
     scores, boxes = [], []
     for number, table in enumerate(anchors):
         deltas, values = facts.inputs[2 * number : 2 * number + 2]
-        top, rects = _level(facts, write, as_float(write, deltas), as_float(write, values), table, batch, rows)
+        top, rects = _level(facts, write, deltas, values, table, batch, rows)
         boxes.append(decoded(write, rects[0], rects[1], (1.0, 1.0, 1.0, 1.0), height, width))
         scores.append(top)
         missing = rows - min(rows, len(table))
@@ -89,14 +90,14 @@ def _level(
 ) -> tuple[str, tuple[str, str]]:
     """The best of a level: scores [N, k] (LOWEST where too low), their anchors and deltas [N, k, 4]."""
     count = len(anchors)
-    known = write.reader.shape(facts.inputs[1])
-    if known is not None and known[1] not in (-1, count):
-        raise facts.error(f"a level has {known[1]} scores; image_size makes {count} anchors")
-    top, index = best(write, write.reshape(scores, [-1, count]), rows, count)
+    known = write.reader.shape(scores)
+    if known is not None and known[1] not in (DYNAMIC, count):
+        raise facts.error(f"'{scores}' has {known[1]} scores; image_size makes {count} anchors")
+    top, index = best(write, write.reshape(as_float(write, scores), [-1, count]), rows, count)
     enough = at_least(write, top, write.constant(facts.number("fg_threshold"), np.float32))
     rounded = clamp(write, chain(write, "Sub", chain(write, "Add", top, 1.0), 1.0), 0.0, 1.0)
     enough = write.op("And", enough, write.op("Greater", rounded, write.constant(0.0, np.float32)))
     value = write.op("Where", enough, rounded, write.constant(LOWEST, np.float32))
     table = write.constant(anchors, np.float32)
-    chosen = take_rows(write, deltas, index, batch, count, 4, min(rows, count))
+    chosen = take_rows(write, as_float(write, deltas), index, batch, count, 4, min(rows, count))
     return value, (write.op("Gather", table, index, axis=0), chosen)

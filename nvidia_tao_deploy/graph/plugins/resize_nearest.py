@@ -14,7 +14,7 @@ from nvidia_tao_deploy.graph.editing import GraphWriter
 from nvidia_tao_deploy.graph.plugins._tensors import Node, give, kind_of
 
 OPS = ("ResizeNearest_TRT",)
-OPSET = 11
+OPSET = 13
 REPLACEMENT = "Resize or Gather"
 
 

@@ -63,6 +63,11 @@ class Cloud:
         """Number of cells, which is also the number of the cell that takes points outside."""
         return self.down * self.across
 
+    @property
+    def columns(self) -> int:
+        """Width of tables by cell: TensorRT scatters no more values than the table has columns."""
+        return max(self.cells + 1, self.points, self.pillars + 1)
+
 
 def rewrite(node: onnx.NodeProto, write: GraphWriter) -> None:
     """Inputs: points [N, P, F] (x, y, z, ...), their number int32 [N]. Outputs: features [N, V, T, F + 6], coordinates
@@ -128,7 +133,7 @@ def _cells(write: GraphWriter, points: str, number: str, limits: np.ndarray, siz
 def _places(write: GraphWriter, cell: str, cloud: Cloud) -> str:
     """Each point's place in its cell, int64 [N, P]; -1 for those outside and those beyond the room."""
     numbers = write.op("Expand", write.constant(np.arange(cloud.points)[None]), sizes(write, cloud.batch, cloud.points))
-    nobody = full(write, -1, np.int64, cloud.batch, cloud.cells + 1)
+    nobody = full(write, -1, np.int64, cloud.batch, cloud.columns)
     outside = write.constant(cloud.cells)
 
     def step(body: GraphWriter, turn: str, now: list[str]) -> tuple[str, list[str]]:
@@ -148,17 +153,17 @@ def _places(write: GraphWriter, cell: str, cloud: Cloud) -> str:
 
 
 def _pillars(write: GraphWriter, cell: str, cloud: Cloud) -> tuple[str, str, str]:
-    """Number of each cell's pillar [N, cells + 1] (V for those without), cell of each pillar [N, V] (-1 for none), and
+    """Number of each cell's pillar [N, columns] (V for those without), cell of each pillar [N, V] (-1 for none), and
     how many pillars there are, float32 [N]."""
     ones = full(write, 1.0, np.float32, cloud.batch, cloud.points)
-    used = write.op("ScatterElements", full(write, 0.0, np.float32, cloud.batch, cloud.cells + 1), cell, ones, axis=1)
-    here = write.op("Mul", used, write.constant(np.arange(cloud.cells + 1)[None] < cloud.cells, np.float32))
+    used = write.op("ScatterElements", full(write, 0.0, np.float32, cloud.batch, cloud.columns), cell, ones, axis=1)
+    here = write.op("Mul", used, write.constant(np.arange(cloud.columns)[None] < cloud.cells, np.float32))
     number = chain(write, "Sub", write.op("CumSum", here, write.constant(1)), 1.0)
     room = write.op("Less", number, write.constant(float(cloud.pillars), np.float32))
     valid = write.op("And", room, write.op("Greater", here, write.constant(0.5, np.float32)))
     pillar = write.op("Where", valid, write.op("Cast", number, to=TensorProto.INT64), write.constant(cloud.pillars))
-    cells = write.op("Expand", write.constant(np.arange(cloud.cells + 1)[None]), sizes(write, cloud.batch, 1))
-    empty = full(write, -1, np.int64, cloud.batch, cloud.pillars + 1)
+    cells = write.op("Expand", write.constant(np.arange(cloud.columns)[None]), sizes(write, cloud.batch, 1))
+    empty = full(write, -1, np.int64, cloud.batch, cloud.columns)
     owner = write.slice(write.op("ScatterElements", empty, pillar, cells, axis=1), 1, 0, cloud.pillars)
     total = write.reshape(reduce(write, "ReduceSum", here, 1), [-1])
     total = write.op("Min", total, write.constant(float(cloud.pillars), np.float32))
