@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""The networks' three subtasks with TensorRT, in FP32 and FP16, against their accuracy with ONNX Runtime.
+
+Runs the commands that users type, on the example models and the specs in examples/specs. The models and pictures are
+those of `python examples/prepare.py demo`; TAO_DEPLOY_DEMO names another folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = Path(os.environ.get("TAO_DEPLOY_DEMO") or ROOT / "demo").resolve()
+FIGURES = {
+    "classification_pyt": "top_k_accuracy",
+    "deformable_detr": "AP",
+    "dino": "AP",
+    "rtdetr": "AP",
+    "ocdnet": "F-measure",
+    "ocrnet": "Accuracy",
+}
+"""Network and the key of its figure in results.json (0 to 1)."""
+TOLERANCES = {"FP32": 0.002, "FP16": 0.01}
+
+
+def run(network: str, subtask: str, results: Path, *overrides: str) -> Path:
+    """Run one command on TensorRT; the folder of its results."""
+    command = [sys.executable, "-m", "nvidia_tao_deploy", network, subtask]
+    command += ["-e", str(ROOT / "examples" / "specs" / f"{network}.yaml"), f"results_dir={results}", *overrides]
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        command, cwd=DEMO.parent, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    return (
+        results
+        / {"gen_trt_engine": "gen_trt_engine", "evaluate": "trt_evaluate", "inference": "trt_inference"}[subtask]
+    )
+
+
+def figure(network: str, folder: Path) -> float:
+    return float(json.loads((folder / "results.json").read_text(encoding="utf-8"))[FIGURES[network]])
+
+
+@pytest.fixture(scope="module", params=FIGURES)
+def network(request) -> str:
+    assert (DEMO / "models").is_dir(), f"{DEMO} holds no models: run python examples/prepare.py {DEMO}"
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def reference(network, tmp_path_factory) -> float:
+    """The network's figure with ONNX Runtime in FP32."""
+    results = tmp_path_factory.mktemp(f"{network}-onnxruntime")
+    onnx_itself = "evaluate.trt_engine=${gen_trt_engine.onnx_file}"
+    return figure(network, run(network, "evaluate", results, onnx_itself))
+
+
+@pytest.mark.parametrize("precision", TOLERANCES)
+def test_same_accuracy_as_onnx_runtime(network, reference, precision, tmp_path, record_property):
+    engine = f"gen_trt_engine.trt_engine={tmp_path / 'model.engine'}"
+    run(network, "gen_trt_engine", tmp_path, engine, "gen_trt_engine.backend=tensorrt",
+        f"gen_trt_engine.tensorrt.data_type={precision}")  # fmt: skip
+    facts = json.loads((tmp_path / "model.engine.json").read_text(encoding="utf-8"))
+    assert (facts["backend"], facts["precision"]) == ("tensorrt", precision.lower())
+    found = figure(network, run(network, "evaluate", tmp_path, engine))
+    record_property("figure", found)
+    print(f"{network} {precision}: {FIGURES[network]} {found:.4f}, ONNX Runtime FP32 {reference:.4f}")
+    assert found == pytest.approx(reference, abs=TOLERANCES[precision])
+    written = run(network, "inference", tmp_path, engine)
+    assert sum(1 for path in written.rglob("*") if path.is_file()) > 2
