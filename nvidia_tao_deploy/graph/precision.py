@@ -51,6 +51,9 @@ KEEP = frozenset(
 )  # fmt: skip
 """Operators that compute in float32 whatever precision is asked for."""
 
+KEEP_BF16 = frozenset({"ConvTranspose"})
+"""More of them for BF16: TensorRT RTX 1.7 has no kernel."""
+
 FOLLOW = frozenset(
     {
         "Reshape", "Transpose", "Slice", "Gather", "GatherElements", "GatherND", "Concat", "Split", "Squeeze",
@@ -194,6 +197,7 @@ class _Typing:
     ) -> None:
         self.model = model
         self.narrow = narrow
+        self.keep = KEEP | KEEP_BF16 if narrow == TensorProto.BFLOAT16 else KEEP
         self.suffix = f"__{suffix}"
         self.default_narrow = default_narrow
         self.asked = asked
@@ -277,7 +281,7 @@ class _Typing:
         wish = self.asked.get(_label(node))
         if wish is not None:
             return wish != "fp32"
-        if not self.default_narrow or node.op_type in KEEP or node.output[0] in self.exact:
+        if not self.default_narrow or node.op_type in self.keep or node.output[0] in self.exact:
             return False
         if node.doc_string == FLOAT32_ONLY:
             return False

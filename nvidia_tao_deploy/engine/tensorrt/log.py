@@ -22,6 +22,7 @@ _HARMLESS = (
     "Unable to determine GPU memory usage",
     "Tensor DataType is determined at build time",
     "Cast truncates",
+    "Empty initializer",
     "scales to fp32",
 )  # fmt: skip
 """Parts of warnings that ask nothing of a user; they are shown with verbose only."""

@@ -14,9 +14,11 @@ from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision, Profile
 from nvidia_tao_deploy.engine.tensorrt import cuda, plan_file
 from nvidia_tao_deploy.engine.tensorrt.backend import TensorRTBackend, TensorRTRTXBackend
 from nvidia_tao_deploy.errors import BuildError, EngineError, SpecError
+from nvidia_tao_deploy.graph import model as graph_model
 from tests.graph import models
 
 pytestmark = pytest.mark.rtx
+EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "examples").glob("*/*.onnx"))
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,27 @@ def test_builds(backend, make, precision):
     assert built.details["typing"] == "explicit"
     assert built.details["network_layers"] > 0
     assert bool(built.details["narrow_nodes"]) == (precision != "fp32")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_builds_the_example_networks(backend, path, precision):
+    model = graph_model.load(path)
+    profiles = graph_model.profiles(model.inputs, (1, 2, 4))
+    built = backend.build(model.proto, BuildPlan(precision=precision, profiles=profiles))
+    assert built.details["precision"] == precision
+    assert bool(built.details["plugin_rewrites"]) == (models.ATTENTION in str(model.ops))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_transposed_convolution(backend, precision):
+    w = models.Weights()
+    node = onnx.helper.make_node("ConvTranspose", ["x", w.normal("w", 4, 2, 2, 2)], ["y"], name="/up", strides=[2, 2])
+    model = models.model(
+        [node], [models.value("x", 1, "n", 4, 8, 8)], [models.value("y", 1, "n", 2, 16, 16)], w.tensors
+    )
+    built = backend.build(model, plan(model, precision=precision))
+    assert ("/up" in built.details["kept_fp32"]) == (precision == "bf16")
 
 
 @pytest.mark.parametrize("batch", [1, 4])
