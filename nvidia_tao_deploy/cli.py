@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from nvidia_tao_deploy import registry
+from nvidia_tao_deploy import registry, signals
 from nvidia_tao_deploy.cli_arguments import CONVERT_SPECS, Arguments, parse, usage
 from nvidia_tao_deploy.errors import (
     EXIT_INTERRUPTED,
@@ -48,8 +47,8 @@ commands = _Commands()
 
 
 def program(command: str, argv: Sequence[str]) -> int:
-    """`main` as the whole of a process: SIGTERM is an orderly end, and a build that cannot be stopped is left behind."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """`main` as the whole of a process: signals are an orderly end, a build that cannot be stopped is left behind."""
+    signals.install()
     try:
         code = main(command, argv)
         sys.stdout.flush()
@@ -138,8 +137,9 @@ def _run(network: Network, arguments: Arguments) -> None:
         logger.info("Results: %s", folder)
         network.adjust(composed.spec)
         contexts.save_experiment(composed, folder)
-        task = _task(arguments.subtask)
-        task(contexts.Context(network, composed.spec, arguments.subtask, folder, status))
+        with signals.honoured():
+            task = _task(arguments.subtask)
+            task(contexts.Context(network, composed.spec, arguments.subtask, folder, status))
 
 
 def _task(subtask: str) -> Callable[[Any], None]:
@@ -186,10 +186,6 @@ def _note_early_failure(network: Network, arguments: Arguments, error: BaseExcep
         return
     with Status(folder, network.name, FOLDERS[arguments.subtask]) as status:
         status.failed(error)
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise Terminated
 
 
 def _usage_error(command: str, error: SpecError) -> int:

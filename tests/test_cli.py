@@ -303,3 +303,27 @@ def test_signals_end_a_run_at_once(endless: ColourJob, number: int, code: int, w
     last = endless.status("evaluate")[-1]
     assert last["status"] == "FAILURE" and last["message"] == f"User/System interruption: Trt_evaluate was {status}"
     assert not (endless.results / "trt_evaluate" / "results.json").exists()
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.1, 0.15, 0.2, 0.25, 0.3])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_modules_are_imported_is_not_lost(
+    colours: ColourJob, delay: float, number: int, code: int
+) -> None:
+    """Compiled modules turn an exception in their initialisation into an ImportError."""
+    process = start_command("classification_pyt", "evaluate", "-e", str(colours.spec))
+    status = colours.results / "trt_evaluate" / "status.json"
+    try:
+        while not status.exists() and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(delay)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    if process.returncode == 0:  # it was quicker than the signal
+        assert colours.status("evaluate")[-1]["status"] == "SUCCESS"
+        return
+    assert process.returncode == code, out + err
+    assert "Traceback" not in err
+    assert "interruption" in str(colours.status("evaluate")[-1]["message"])

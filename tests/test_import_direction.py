@@ -46,8 +46,9 @@ def layer(module: str) -> str:
     if head in PARTS:
         return "parts"
     table = {
-        "logs": "output", "status": "output", "engine": "running", "pipeline": "running", "networks": "networks",
-        "registry": "registry", "tasks": "tasks", "cli": "front", "cli_arguments": "front", "cli_flags": "front", "__main__": "front",
+        "logs": "output", "signals": "output", "status": "output", "engine": "running", "pipeline": "running",
+        "networks": "networks", "registry": "registry", "tasks": "tasks",
+        "cli": "front", "cli_arguments": "front", "cli_flags": "front", "__main__": "front",
     }  # fmt: skip
     return table[head]
 
