@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Segmentation masks: files -> class index per pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nvidia_tao_deploy.data.pictures import decoded
+from nvidia_tao_deploy.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+IGNORED = 255
+"""Index of pixels that count neither for nor against; in a mask the value 255, where that is no class."""
+SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class MaskReader:
+    """Reads masks of any storage: grey, palette (the index counts, not the colour), one bit, 16 bits, RGB(A).
+
+    Attributes:
+        classes: number of classes.
+        black_and_white: two classes stored as 0 and 255 (`label_transform: norm`); otherwise values are class indices,
+            and 255 is `IGNORED`.
+        colours: RGB (0..255) of each class, for masks stored in colour; None when no colours are known.
+        transform_key, colour_key: spec keys, for messages.
+    """
+
+    classes: int
+    black_and_white: bool = False
+    colours: Mapping[int, tuple[int, int, int]] | None = None
+    transform_key: str = "dataset.segment.label_transform"
+    colour_key: str = "dataset.segment.color_map"
+
+    def __call__(self, path: Path) -> np.ndarray:
+        """(H,W) uint8 class indices (uint16 where there are more than 255 classes); `IGNORED` where none counts.
+
+        Raises:
+            DataError: missing, unreadable, or with values that are no class (says which were found).
+        """
+        values = self._stored(path)
+        return self._by_colour(path, values) if values.ndim == 3 else self._by_value(path, values)
+
+    def _stored(self, path: Path) -> np.ndarray:
+        """(H,W) integers as stored, or (H,W,3) uint8."""
+        return decoded(path, lambda opened: _pixels(opened, 255 if self.black_and_white else 1), "mask")
+
+    def _by_colour(self, path: Path, pixels: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        packed = (pixels[..., 0].astype(np.int32) << 16) | (pixels[..., 1].astype(np.int32) << 8) | pixels[..., 2]
+        found = np.unique(packed)
+        known = {(red << 16) | (green << 8) | blue: index for index, (red, green, blue) in (self.colours or {}).items()}
+        if known and all(int(code) in known for code in found):
+            order = np.array(sorted(known), np.int32)
+            numbers: np.ndarray = np.array([known[int(code)] for code in order], _dtype(self.classes))
+            return numbers[np.searchsorted(order, packed)]
+        if all((code >> 16) == (code & 255) == (code >> 8 & 255) for code in found):
+            return self._by_value(path, pixels[..., 0])
+        unknown = [code for code in map(int, found) if code not in known]
+        listed = ", ".join(f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in unknown[:SHOWN])
+        more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+        if known:
+            raise DataError(f"{path}: a mask in colour, with colours that {self.colour_key} lacks: {listed}{more}.")
+        raise DataError(
+            f"{path}: a mask in colour ({listed}{more}); expected one value per pixel. "
+            f"{self.colour_key} would say which colour is which class."
+        )
+
+    def _by_value(self, path: Path, values: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        found = np.unique(values)
+        if self.black_and_white:
+            self._refuse(path, found[~np.isin(found, (0, 255))], "0 and 255 (label_transform: norm)")
+            return (values == 255).astype(np.uint8)
+        classes = (found >= 0) & (found < self.classes)
+        others = found[~classes & (found != IGNORED)]
+        self._refuse(path, others, f"0 to {self.classes - 1}, or {IGNORED} for pixels that do not count")
+        return values.astype(_dtype(self.classes))
+
+    def _refuse(self, path: Path, values: np.ndarray, expected: str) -> None:
+        if not len(values):
+            return
+        listed = ", ".join(map(str, values[:SHOWN].tolist()))
+        more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+        if self.black_and_white:
+            way_out = f" For masks that hold class numbers set {self.transform_key}=none."
+        else:
+            way_out = f" For masks of 0 and 255 set {self.transform_key}=norm." if self.classes == 2 else ""
+        raise DataError(f"{path}: the mask holds {listed}{more}; expected {expected}.{way_out}")
+
+
+def _dtype(classes: int) -> type:
+    import numpy as np
+
+    return np.uint8 if classes <= IGNORED else np.uint16
+
+
+def _pixels(picture: Image.Image, one: int) -> np.ndarray:
+    """As stored: palette indices, grey values, bits times `one`; colour without transparency."""
+    import numpy as np
+
+    if picture.mode == "1":
+        return np.asarray(picture).astype(np.uint8) * np.uint8(one)
+    if picture.mode in ("L", "P", "I") or picture.mode.startswith("I;16"):
+        return np.asarray(picture)
+    if picture.mode in ("LA", "PA"):
+        return np.asarray(picture.getchannel(0))
+    return np.asarray(picture.convert("RGB"))

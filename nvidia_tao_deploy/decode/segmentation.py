@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Class scores per pixel -> class maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nvidia_tao_deploy.network import Frame
+from nvidia_tao_deploy.predictions import Segmentation
+from nvidia_tao_deploy.transforms.resize import nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SIZES = ("original", "network")
+"""What `map_size` may say."""
+
+
+def best_class(scores: np.ndarray) -> np.ndarray:
+    """(C,H,W) scores -> (H,W) index of the largest, uint8 (uint16 above 256 classes). Ties: the lowest index."""
+    import numpy as np
+
+    kind = np.uint8 if len(scores) <= 256 else np.uint16
+    if len(scores) == 2:  # the usual case of change detection, several times faster than argmax over the first axis
+        return (scores[1] > scores[0]).astype(kind)
+    return scores.argmax(axis=0).astype(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSegmentation:
+    """Decoder of networks that score every class at every pixel.
+
+    Attributes:
+        output: name of the (B,C,H,W) output in the signature.
+        original: bring maps to the size of the picture, nearest; False leaves them at the network's size.
+    """
+
+    output: str
+    original: bool = True
+
+    def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[Segmentation]:
+        maps = [best_class(scores) for scores in outputs[self.output]]
+        if self.original:
+            maps = [nearest(classes, frame.size) for classes, frame in zip(maps, frames, strict=True)]
+        return [Segmentation(classes) for classes in maps]
