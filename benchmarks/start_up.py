@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""How long a command takes to answer before there is any work: help, a wrong key, a missing file.
+
+    python benchmarks/start_up.py [--repeat 15]
+
+Prints the median of each, in a process of its own as a user starts it, against its budget; exits 1 above a budget.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMAND = "rtdetr"
+
+
+def seconds(arguments: list[str], expected: int) -> float:
+    """Wall time of one start; raises when the exit code is not the expected one."""
+    start = time.perf_counter()
+    line = [sys.executable, "-m", "nvidia_tao_deploy", COMMAND, *arguments]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+    if done.returncode != expected:
+        raise SystemExit(f"{' '.join(line)}: exit code {done.returncode}, expected {expected}\n{done.stderr}")
+    return time.perf_counter() - start
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--repeat", type=int, default=15, help="starts of each kind")
+    repeat = parser.parse_args().repeat
+    with tempfile.TemporaryDirectory() as folder:
+        wrong, broken, fine = (Path(folder) / name for name in ("wrong.yaml", "broken.yaml", "fine.yaml"))
+        wrong.write_text("evaluate:\n  trt_engin: x\n")
+        broken.write_text("evaluate: [1\n")
+        fine.write_text(f"results_dir: {folder}/results\nevaluate:\n  trt_engine: {folder}/nowhere.engine\n")
+        cases = {
+            "--help": (["--help"], 0, 0.25),
+            "evaluate --help": (["evaluate", "--help"], 0, 0.25),
+            "wrong key": (["evaluate", "-e", str(wrong)], 2, 1.5),
+            "unreadable spec": (["evaluate", "-e", str(broken)], 2, 1.5),
+            "missing spec": (["evaluate", "-e", f"{folder}/nowhere.yaml"], 2, 1.5),
+            "missing engine": (["evaluate", "-e", str(fine)], 5, 1.5),
+        }
+        times: dict[str, list[float]] = {name: [] for name in cases}
+        for _ in range(repeat):
+            for name, (arguments, code, _) in cases.items():
+                times[name].append(seconds(arguments, code))
+    late = False
+    print(f"{COMMAND}, median of {repeat} starts (s)")
+    for name, (_, _, budget) in cases.items():
+        median = statistics.median(times[name])
+        late |= median > budget
+        print(f"  {name:16} {median:6.3f}   budget {budget:.2f}   {'ok' if median <= budget else 'TOO SLOW'}")
+    return int(late)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
