@@ -367,6 +367,9 @@ class _Quantiser:
         graph.node.extend(nodes)
         graph.initializer.extend(self.new_constants)
         used = self.results | {name for node in all_nodes(graph) for name in [*node.input, *_body_results(node)]}
+        for index in reversed(range(len(graph.node))):
+            if graph.node[index].op_type == "Constant" and graph.node[index].output[0] not in used:
+                del graph.node[index]
         for index in reversed(range(len(graph.initializer))):
             if graph.initializer[index].name not in used:
                 del graph.initializer[index]

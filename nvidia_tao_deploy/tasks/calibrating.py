@@ -41,6 +41,8 @@ def calibration(context: Context, model: Model) -> Calibration | None:
     """
     section = context.spec.gen_trt_engine.tensorrt
     keys = section.calibration
+    if section.data_type.lower() == "fp16" and keys.cal_image_dir and not model.quantised:
+        return _overflow_check(context, model)
     if section.data_type.lower() not in QUANTISED or model.quantised:
         return None
     facts: dict[str, Any] = {"onnx_sha256": model.sha256, "network": context.network.name}
@@ -67,6 +69,17 @@ def calibration(context: Context, model: Model) -> Calibration | None:
             "Raise %s.cal_batches.", count, "" if count == 1 else "s", SECTION,
         )  # fmt: skip
     return Calibration(feed.__iter__, len(feed), feed.batch_size, facts=facts, **common)
+
+
+def _overflow_check(context: Context, model: Model) -> Calibration | None:
+    """Pictures to see which values leave FP16's range; None when they cannot be had, for FP16 does not depend on them."""
+    keys = context.spec.gen_trt_engine.tensorrt.calibration
+    try:
+        feed = picture_feed(context, model, _batch_size(keys.cal_batch_size, model), keys.cal_batches)
+    except DataError as error:
+        logger.info("FP16: overflow is not looked for: %s", error.message)
+        return None
+    return Calibration(feed.__iter__, len(feed), feed.batch_size)
 
 
 def _feed(context: Context, model: Model) -> CalibrationFeed | TensorFileFeed | None:

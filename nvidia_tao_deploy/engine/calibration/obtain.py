@@ -43,10 +43,12 @@ def ranges(model: onnx.ModelProto, calibration: Calibration | None) -> Ranges:
         BuildError: the cache is of another model, or calibration fails.
     """
     from nvidia_tao_deploy.engine.calibration.ranges import observe
-    from nvidia_tao_deploy.graph.quantise import activations
+    from nvidia_tao_deploy.graph.quantise import activations, needed
 
     known = known_ranges(calibration)
     names = activations(model)
+    if calibration is not None and calibration.cache_file is None:
+        names = needed(model)  # nobody else will read the ranges
     if known is not None:
         compare_names(known, names)
         keep(calibration, known)

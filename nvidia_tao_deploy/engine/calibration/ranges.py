@@ -49,7 +49,7 @@ def observe(
     """
     sources = same_values(model)
     wanted = list(dict.fromkeys(sources.get(name, name) for name in tensors))
-    histograms = {name: observers.Histogram() for name in wanted}
+    histograms = {name: observers.Histogram(counting=algorithm != "minmax") for name in wanted}
     runner = _Runner(model, wanted)
     for number, feeds in enumerate(batches, 1):
         for name, values in runner.run(feeds):

@@ -52,10 +52,11 @@ class OnnxRuntimeBackend:
         """The model with plugin ops rewritten and, for fp16, typed; loaded once to be sure that it runs."""
         import onnxruntime
 
-        from nvidia_tao_deploy.engine.calibration import explicit
+        from nvidia_tao_deploy.engine.calibration import explicit, overflow
         from nvidia_tao_deploy.graph import plugins, precision
 
         rewritten, rewrites = plugins.rewrite(model)
+        plan = overflow.plan_for(rewritten, plan)
         quantised, details = explicit.quantised(rewritten, plan, float_weights=False)
         typed = precision.apply(quantised, explicit.rest(plan, "fp32"))
         blob = quantised_blob(typed, plan.precision) if quantised is not rewritten else typed.SerializeToString()

@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx
 
-from nvidia_tao_deploy.engine.calibration import explicit, obtain
+from nvidia_tao_deploy.engine.calibration import explicit, obtain, overflow
 from nvidia_tao_deploy.engine.contract import BuildPlan, Built
 from nvidia_tao_deploy.engine.tensorrt import calibrator as calibrating
 from nvidia_tao_deploy.engine.tensorrt import cuda, log, progress, timing_cache
@@ -40,6 +40,8 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     own_ranges = is_quantised(model)
     _check_precision(dialect, plan, own_ranges)
     original = model
+    if plan.precision == "fp16" and plan.calibration is not None:
+        plan = overflow.plan_for(plugins.rewrite(original)[0], plan)
     model, rewrites = plugins.rewrite(model, native=dialect.plugin_names(tensorrt_log))
     typing: dict[str, Any] = {"typing": "flags"}
     feeder, calibrator = None, None

@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""FP16 ends at 65504: which nodes of a model go near that on real data, and are therefore kept in FP32."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+
+import onnx
+
+from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
+from nvidia_tao_deploy.graph.precision import HALF_MAX
+from nvidia_tao_deploy.graph.quantise import activations, label
+
+logger = logging.getLogger(__name__)
+
+MARGIN = 0.5
+"""Part of FP16's range that measured values may fill: other pictures may give larger ones."""
+
+BATCHES = 4
+"""Calibration batches that are looked at."""
+
+
+def plan_for(model: onnx.ModelProto, plan: BuildPlan) -> BuildPlan:
+    """The plan with FP32 rules for nodes that make or take values beyond FP16's range.
+
+    Nothing is measured, and the plan returned as it is, unless it asks for FP16 and has calibration batches. The
+    user's own rules come first.
+
+    Args:
+        model: float32, without plugins.
+
+    Raises:
+        BuildError: the FP32 model itself gives NaN or infinities.
+        DataError: calibration data cannot be used.
+    """
+    calibration = plan.calibration
+    if plan.precision != "fp16" or calibration is None or calibration.batches is None:
+        return plan
+    from nvidia_tao_deploy.engine.calibration.ranges import observe
+
+    batches = itertools.islice(calibration.batches(), BATCHES)
+    amax = observe(model, activations(model), batches, "minmax")
+    large = {name for name, value in amax.items() if value > MARGIN * HALF_MAX}
+    nodes = [label(node) for node in model.graph.node if large & {*node.input, *node.output}]
+    if not nodes:
+        return plan
+    worst = max(large, key=lambda name: amax[name])
+    logger.warning(
+        "FP16: %d nodes are kept in FP32: their values come near FP16's limit of %g on the calibration pictures "
+        "(largest: %.3g in '%s')", len(nodes), HALF_MAX, amax[worst], worst,
+    )  # fmt: skip
+    rules = tuple(LayerPrecision(name, "fp32") for name in nodes)
+    return dataclasses.replace(plan, layers_precision=(*plan.layers_precision, *rules))
