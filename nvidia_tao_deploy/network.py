@@ -133,13 +133,49 @@ class Writer(Protocol):
         """Called once at the end; returns the files or folders worth naming to the user."""
 
 
+class Collector(Protocol):
+    """Keeps what a `Reference` gives, such as the embedded gallery that queries are compared with."""
+
+    def restore(self) -> bool:
+        """Take what an earlier run kept. True when it still holds: then the reference samples are not run."""
+
+    def add(self, frame: Frame, prediction: Any) -> None:
+        """Called in sample order."""
+
+    def finish(self, complete: bool) -> None:
+        """Called after the last `add`; `complete`: every sample could be read. Raises DataError when too few could."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Samples that are run before the others, through the same engine and preprocessing.
+
+    Attributes:
+        name: one word for the progress bar and for messages.
+        samples, decode: as for the task itself.
+        collector: takes the predictions; the task's own decoder, metric or writers read it.
+    """
+
+    name: str
+    samples: Sequence[Sample]
+    decode: Decode
+    collector: Collector
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What `evaluate` runs over. `decode` gets outputs by the signature's names."""
+    """What `evaluate` runs over. `decode` gets outputs by the signature's names.
+
+    Attributes:
+        reference: what runs first, for networks that compare with reference samples.
+        writers: folder for results -> writers, for networks whose evaluate also writes predictions.
+    """
 
     samples: Sequence[Sample]
     decode: Decode
     metric: Metric
+    writers: Callable[[Path], Sequence[Writer]] = lambda folder: ()
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +185,7 @@ class Inference:
     samples: Sequence[Sample]
     decode: Decode
     writers: Sequence[Writer]
+    reference: Reference | None = None
 
 
 def _no_axes(spec: Any) -> dict[str, tuple[int, int, int]]:

@@ -73,3 +73,48 @@ class Text:
 
     text: str
     confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """A class for every pixel.
+
+    Attributes:
+        classes: (H,W) uint8 (uint16 for more than 256 classes), the network's own class index; at the size of the
+            original picture, or at the network's where the spec asks for that.
+    """
+
+    classes: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One number for a sample, such as the distance of a pair: the larger, the less alike."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Where a picture lies in the space that a metric-learning network spans.
+
+    Attributes:
+        vector: (D,) float32 of length 1 (a zero vector stays zero).
+    """
+
+    vector: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The gallery pictures nearest to a query, nearest first.
+
+    Attributes:
+        indices: (k,) int64, positions in the gallery.
+        labels: (k,) int64, their class numbers.
+        squared_distances: (k,) float64, 0..4, squared Euclidean distances of unit embeddings.
+    """
+
+    indices: np.ndarray
+    labels: np.ndarray
+    squared_distances: np.ndarray

@@ -17,7 +17,9 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "dino": ("detr", "object detection with DINO"),
     "ocdnet": ("ocdnet", "text detection with DBNet"),
     "ocrnet": ("ocrnet", "text recognition on word crops (CTC or attention)"),
+    "optical_inspection": ("optical_inspection", "defects by comparing units with golden pictures (siamese network)"),
     "rtdetr": ("detr", "real-time object detection with RT-DETR"),
+    "visual_changenet": ("visual_changenet", "changes between two pictures, per pixel or as a score"),
 }
 
 

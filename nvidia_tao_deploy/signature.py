@@ -21,27 +21,32 @@ class Tensor:
 
     Attributes:
         name: the name that the training side exports.
-        shape: sizes, or symbols for sizes that a model chooses; "B" is the batch. Equal symbols may be unequal sizes.
+        shape: sizes, or symbols for sizes that a model chooses; "B" is the batch. Equal symbols may be unequal sizes. A
+            last "..." stands for any number of further axes.
         dtypes: numpy dtype names that are accepted.
         meaning: one line for messages and documentation.
+        last: when no tensor has the name, the last one is meant (of models whose other tensors vary in number).
     """
 
     name: str
     shape: tuple[int | str, ...]
     dtypes: tuple[str, ...] = FLOATS
     meaning: str = ""
+    last: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} {'/'.join(self.dtypes)}[{'x'.join(str(size) for size in self.shape)}]"
 
     def accepts(self, info: TensorInfo) -> bool:
         """Whether type, rank and fixed sizes agree (open axes of the model agree with anything)."""
+        fixed = self.shape[:-1] if self.shape[-1:] == ("...",) else self.shape
+        ranks = len(info.shape) >= len(fixed) if fixed is not self.shape else len(info.shape) == len(fixed)
         return (
             info.dtype in self.dtypes
-            and len(info.shape) == len(self.shape)
+            and ranks
             and all(
                 isinstance(want, str) or have in (want, DYNAMIC)
-                for want, have in zip(self.shape, info.shape, strict=True)
+                for want, have in zip(fixed, info.shape, strict=False)
             )
         )
 
@@ -60,7 +65,10 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """All tensors of a network's model, in the order in which the training side exports them."""
+    """All tensors of a network's model, in the order in which the training side exports them.
+
+    No outputs: a model may have any number of them, by any names (feature extractors).
+    """
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
@@ -72,17 +80,17 @@ class Signature:
         source: object,
         error: type[TaoDeployError],
     ) -> Binding:
-        """Find each tensor by name, else by position as TAO Deploy does (with a log line).
+        """Find each tensor by name, else the first in order that has its type and rank (with a log line).
 
         Extra outputs are ignored; an extra input is an error, because nothing would feed it.
         Raises `error` with the expected and the found tensors.
         """
         bound_inputs = _match(self.inputs, inputs)
-        bound_outputs = _match(self.outputs, outputs)
+        bound_outputs = _match(self.outputs, outputs) if self.outputs else {info.name: info for info in outputs}
         if bound_inputs is None or bound_outputs is None or len(inputs) != len(self.inputs):
             raise error(
                 f"{source}: the tensors are not those of this network. "
-                f"Expected inputs: {_join(self.inputs)}; outputs: {_join(self.outputs)}. "
+                f"Expected inputs: {_join(self.inputs)}; outputs: {_join(self.outputs) if self.outputs else 'any'}. "
                 f"Found inputs: {_join(inputs)}; outputs: {_join(outputs)}.",
                 hint="Check that the model was exported by TAO for this very network.",
             )
@@ -97,14 +105,17 @@ def _join(tensors: Sequence[object]) -> str:
 
 
 def _match(wanted: Sequence[Tensor], found: Sequence[TensorInfo]) -> dict[str, TensorInfo] | None:
-    """By name where the name is there; the others take the remaining tensors in order. None when they do not fit."""
+    """By name where the name is there; the others take, in order, the first remaining tensor of their type and rank.
+    None when they do not fit."""
     by_name = {info.name: info for info in found}
     names = {want.name for want in wanted}
-    rest = iter([info for info in found if info.name not in names])
+    rest = [info for info in found if info.name not in names]
     bound: dict[str, TensorInfo] = {}
     for want in wanted:
-        have = by_name.get(want.name) or next(rest, None)
+        have = by_name.get(want.name) or next(filter(want.accepts, reversed(rest) if want.last else rest), None)
         if have is None or not want.accepts(have):
             return None
+        if have in rest:
+            rest.remove(have)
         bound[want.name] = have
     return bound

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -107,7 +107,8 @@ class PictureReader:
     """Reads a picture file as 8-bit pixels.
 
     Attributes:
-        mode: "RGB" -> (H,W,3), "L" -> (H,W,1) by ITU-R 601 luma (Pillow's conversion).
+        mode: "RGB" -> (H,W,3), "L" -> (H,W,1) by ITU-R 601 luma (Pillow's conversion); "I" -> (H,W,1) int32, a grey
+            picture's own values: 0..65535 of 16 bits, 0..255 of 8.
         exif: turn the picture as its EXIF orientation says. Off by default, as in TAO Deploy.
     """
 
@@ -121,27 +122,43 @@ class PictureReader:
             DataError: the file is missing, empty, truncated, not a picture, or too large.
         """
         import numpy as np
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        from PIL import ImageOps
 
-        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow raises at twice this
-        try:
-            with Image.open(path) as opened:
-                picture = ImageOps.exif_transpose(opened) if self.exif else opened
-                pixels = np.asarray(_to_mode(picture, self.mode))
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: no such picture.") from error
-        except UnidentifiedImageError as error:
-            what = "the file is empty" if path.stat().st_size == 0 else "not a picture, or one of an unknown kind"
-            raise DataError(f"{path}: {what}.") from error
-        except Image.DecompressionBombError as error:
-            raise DataError(f"{path}: more than {MAX_PIXELS:,} pixels.") from error
-        except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything, MemoryError included
-            what = str(error).rstrip(".") or type(error).__name__
-            raise DataError(f"{path}: cannot be read: {what}.") from error
+        def convert(opened: Image.Image) -> np.ndarray:
+            picture = ImageOps.exif_transpose(opened) if self.exif else opened
+            return np.asarray(_to_mode(picture, self.mode))
+
+        pixels = decoded(path, convert)
         return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
+def decoded(path: Path, convert: Callable[[Image.Image], np.ndarray], what: str = "picture") -> np.ndarray:
+    """Open a picture file and `convert` it; `what` it is, for messages.
+
+    Raises:
+        DataError: the file is missing, empty, truncated, not a picture, or too large.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow raises at twice this
+    try:
+        with Image.open(path) as opened:
+            return convert(opened)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such {what}.") from error
+    except UnidentifiedImageError as error:
+        found = "the file is empty" if path.stat().st_size == 0 else "not a picture, or one of an unknown kind"
+        raise DataError(f"{path}: {found}.") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: more than {MAX_PIXELS:,} pixels.") from error
+    except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything, MemoryError included
+        found = str(error).rstrip(".") or type(error).__name__
+        raise DataError(f"{path}: cannot be read: {found}.") from error
+
+
 def _to_mode(picture: Image.Image, mode: str) -> Image.Image:
+    if mode == "I":
+        return picture.convert("I")
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
         picture = _eight_bits(picture)
     return picture if picture.mode == mode else picture.convert(mode)

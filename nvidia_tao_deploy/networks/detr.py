@@ -20,6 +20,7 @@ from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.common import Experiment, GenTrtEngineSection, TaskSection, TensorRTSection
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.spec.fields import ignored, option, section
+from nvidia_tao_deploy.spec.workspace import LARGE_BACKBONE_WORKSPACE, LARGE_BACKBONES, enough_workspace
 from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare
 from nvidia_tao_deploy.transforms.statistics import IMAGENET_MEAN, IMAGENET_STD, pixel_statistics
 
@@ -33,10 +34,6 @@ logger = logging.getLogger(__name__)
 
 MANY_LABELS = 1 << 16
 """More than any model has: stands in where the number of labels is open."""
-
-LARGE_BACKBONES = ("vit_large_dinov2", "vit_large_nvdinov2")
-LARGE_BACKBONE_WORKSPACE = 20480
-"""MB; TensorRT finds no kernels for these backbones with less."""
 
 
 @dataclass
@@ -284,15 +281,9 @@ def _warn_of_other_numbering(spec: Any, annotations: CocoAnnotations, labels: in
         )  # fmt: skip
 
 
-def enough_workspace(spec: Any) -> None:
-    """Raise the workspace for backbones that need more; never lower it."""
-    tensorrt = spec.gen_trt_engine.tensorrt
-    if spec.model.backbone in LARGE_BACKBONES and tensorrt.workspace_size < LARGE_BACKBONE_WORKSPACE:
-        logger.warning(
-            "gen_trt_engine.tensorrt.workspace_size: raised from %d to %d MB for backbone %s",
-            tensorrt.workspace_size, LARGE_BACKBONE_WORKSPACE, spec.model.backbone,
-        )  # fmt: skip
-        tensorrt.workspace_size = LARGE_BACKBONE_WORKSPACE
+def for_backbone(spec: Any) -> None:
+    """Room for the builder where the backbone needs it."""
+    enough_workspace(spec, spec.model.backbone)
 
 
 def _network(name: str, summary: str, schema: type, family: Family, **more: Any) -> Network:
@@ -323,14 +314,14 @@ NETWORKS = {
             "object detection with DINO",
             DinoSpec,
             Family(first_label=1, statistics=imagenet_statistics),
-            adjust=enough_workspace,
+            adjust=for_backbone,
         ),
         _network(
             "rtdetr",
             "real-time object detection with RT-DETR",
             RtdetrSpec,
             Family(first_label=0, statistics=unit_statistics),
-            adjust=enough_workspace,
+            adjust=for_backbone,
         ),
     )
 }

@@ -9,7 +9,15 @@ import logging
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.files import to_json, write_atomic
 from nvidia_tao_deploy.tasks.context import Context
-from nvidia_tao_deploy.tasks.running import opened_engine, pipeline, report_failures, results
+from nvidia_tao_deploy.tasks.running import (
+    opened_engine,
+    pipeline,
+    report_failures,
+    results,
+    run_reference,
+    sample_count,
+)
+from nvidia_tao_deploy.tasks.writing import Ordered, finish
 
 logger = logging.getLogger(__name__)
 
@@ -19,11 +27,19 @@ def run(context: Context) -> None:
     assert context.network.evaluation is not None
     with opened_engine(context) as opened:
         job = context.network.evaluation(context.spec, opened.binding)
-        with pipeline(context, opened, job.decode) as running:
+        unusable = run_reference(context, opened, job)
+        writers = job.writers(context.folder)
+        keep = any(writer.keeps_picture for writer in writers)
+        with pipeline(context, opened, job.decode, keep) as running:
+            ordered = Ordered(running, writers)
             for frame, prediction in results(context, running, job.samples):
                 job.metric.update(frame, prediction)
+                ordered.add(frame, prediction)
+            ordered.drain()
+    finish(writers)
+    unusable += running.failures
     if len(running.failures) == len(job.samples):
-        report_failures(context, running.failures, len(job.samples))  # raises: nothing can be scored
+        report_failures(context, unusable, sample_count(job))  # raises: nothing can be scored
     report = job.metric.compute()
     write_atomic(context.folder / "results.json", to_json(dict(report.results), indent=2) + "\n")
     for name, content in report.files.items():
@@ -33,4 +49,4 @@ def run(context: Context) -> None:
     for name in report.files:
         logger.info("Written: %s", context.folder / name)
     context.status.kpi(report.kpi)
-    report_failures(context, running.failures, len(job.samples))
+    report_failures(context, unusable, sample_count(job))

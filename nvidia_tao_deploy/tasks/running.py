@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nvidia_tao_deploy import logs
+from nvidia_tao_deploy import logs, signals
 from nvidia_tao_deploy.engine import metadata
 from nvidia_tao_deploy.engine.backends import load_engine
 from nvidia_tao_deploy.errors import DataError, EngineError, SpecError
-from nvidia_tao_deploy.network import Decode, Frame, Sample
+from nvidia_tao_deploy.network import Decode, Evaluation, Frame, Inference, Sample
 from nvidia_tao_deploy.pipeline.reading import Failure
 from nvidia_tao_deploy.pipeline.run import Pipeline, fitting_batch_size
 from nvidia_tao_deploy.spec.compose import require
@@ -82,24 +82,51 @@ def pipeline(context: Context, opened: Opened, decode: Decode, keep_picture: boo
         yield running
 
 
-def results(context: Context, running: Pipeline, samples: Sequence[Sample]) -> Iterator[tuple[Frame, Any]]:
+def run_reference(context: Context, opened: Opened, job: Evaluation | Inference) -> list[Failure]:
+    """Run the samples that the job compares with, unless what an earlier run kept of them still holds.
+
+    Returns those that could not be used. Raises DataError when too few could.
+    """
+    reference = job.reference
+    if reference is None or reference.collector.restore():
+        return []
+    with pipeline(context, opened, reference.decode) as running:
+        for frame, prediction in results(context, running, reference.samples, reference.name):
+            reference.collector.add(frame, prediction)
+    reference.collector.finish(complete=not running.failures)
+    return running.failures
+
+
+def sample_count(job: Evaluation | Inference) -> int:
+    """All samples of a job, those that it compares with included."""
+    return len(job.samples) + (len(job.reference.samples) if job.reference else 0)
+
+
+def results(
+    context: Context, running: Pipeline, samples: Sequence[Sample], name: str = ""
+) -> Iterator[tuple[Frame, Any]]:
     """(frame, prediction) of every readable sample, in order, with a progress bar; the rate goes to log and status.
+
+    Args:
+        name: of what is run, for messages; the subtask by default.
 
     Raises:
         DataError: there is nothing to run on.
     """
+    name = name or context.subtask
     if not samples:
-        raise DataError(f"{context.subtask}: the data set is empty.")
+        raise DataError(f"{name}: the data set is empty.")
     start, failed = time.monotonic(), 0
-    with logs.progress(context.subtask, len(samples)) as bar:
+    with logs.progress(name, len(samples)) as bar:
         for batch in running.run(samples):
+            signals.check()
             yield from batch
             bar.advance(len(batch) + len(running.failures) - failed)
             failed = len(running.failures)
     seconds = max(time.monotonic() - start, 1e-9)
     rate = len(samples) / seconds
     text = f"{len(samples)} samples in {seconds:.1f} s, {rate:.1f}/s"
-    logger.info("%s: %s", context.subtask, text)
+    logger.info("%s: %s", name, text)
     context.status.write(State.RUNNING, text, samples=len(samples), seconds=round(seconds, 3), rate=round(rate, 2))
 
 

@@ -105,10 +105,14 @@ def _job(context: Context, model: Model, binding: Binding) -> tuple[_Job | None,
         try:
             if subtask == "evaluate":
                 evaluation = make(spec, binding)
+                if evaluation.reference:  # its raw outputs are judged; comparing them takes a whole gallery
+                    reasons[subtask] = f"evaluate first needs its {evaluation.reference.name} from this engine"
+                    return _Job(subtask, evaluation.samples, evaluation.reference.decode, None), reasons
                 return _Job(subtask, evaluation.samples, evaluation.decode, evaluation.metric), reasons
             with tempfile.TemporaryDirectory(prefix="tao_deploy_") as folder:
                 inference = make(spec, binding, Path(folder))
-            return _Job(subtask, inference.samples, inference.decode, None), reasons
+            decode = inference.reference.decode if inference.reference else inference.decode
+            return _Job(subtask, inference.samples, decode, None), reasons
         except (SpecError, DataError) as error:
             reasons[subtask] = error.message
     return None, reasons

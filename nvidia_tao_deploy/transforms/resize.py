@@ -38,6 +38,24 @@ def stretch(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geo
     return (resized[:, :, None] if resized.ndim == 2 else resized), geometry
 
 
+def stretch_rounded(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
+    """Stretch to `size` without keeping the aspect, bilinear on 8-bit pixels: OpenCV's INTER_LINEAR, rounded."""
+    import cv2
+
+    resized = cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return (resized[:, :, None] if resized.ndim == 2 else resized), _stretched(picture, size)
+
+
+def nearest(classes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H,W) integers -> (height, width) of `size`, each pixel a copy of the one below its centre: no value is invented
+    (OpenCV's INTER_NEAREST_EXACT, which agrees with Pillow's NEAREST)."""
+    import cv2
+
+    if classes.shape == tuple(size):
+        return classes
+    return cv2.resize(classes, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
 @dataclass(frozen=True, slots=True)
 class PillowStretch:
     """Stretch to the network's size with Pillow's antialiased filters, rounded to 8 bits.
@@ -76,6 +94,26 @@ class CentreCrop:
             return _pillow(picture, (width, height), self.interpolation, box), geometry
         resized = _pillow(picture, (wide, high), self.interpolation)
         return resized[top : top + height, left : left + width], geometry
+
+
+@dataclass(frozen=True, slots=True)
+class StretchCrop:
+    """Stretch to `factor` times the network's size (truncated), then cut the middle out, exactly of that size.
+
+    With factor 1.14 this is what TAO's metric-learning networks do. A crop offset of half a pixel is rounded to even, as
+    Pillow rounds the corners of a crop; both corners from one offset, so that odd sizes come out right too.
+    """
+
+    factor: float = 1.14
+    interpolation: str = "bilinear"
+
+    def __call__(self, picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
+        height, width = size
+        high, wide = int(self.factor * height), int(self.factor * width)
+        top, left = round((high - height) / 2), round((wide - width) / 2)
+        resized = _pillow(picture, (wide, high), self.interpolation)
+        scale = _stretched(picture, (high, wide)).scale
+        return resized[top : top + height, left : left + width], Geometry(scale, (-left, -top))
 
 
 def _stretched(picture: np.ndarray, size: tuple[int, int]) -> Geometry:
