@@ -80,7 +80,7 @@ class _Staged:
         return self._target.with_name(f".{self._target.name[:200]}.{secrets.token_hex(4)}.part")
 
     def fill(self, data: bytes, durable: bool) -> None:
-        with open(self._handle, "wb", closefd=False) as file:  # noqa: PTH123 (a descriptor, not a path)
+        with open(self._handle, "wb", closefd=False) as file:
             file.write(data)
             file.flush()
             if durable:
