@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nvidia_tao_deploy.data.lines import read_lines
 from nvidia_tao_deploy.data.pictures import picture_samples
 from nvidia_tao_deploy.errors import DataError, nearest
 from nvidia_tao_deploy.network import Sample
@@ -43,6 +45,50 @@ def read_class_list(path: Path, key: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def read_class_map(path: Path, key: str) -> tuple[str, ...]:
+    """Class names in order of their numbers, from a JSON object {name: number}; or a class list, one name per line.
+
+    Raises:
+        DataError: missing, not JSON, not such an object, or the numbers are not 0 to N-1, each once.
+    """
+    text = "\n".join(read_lines(path, key))
+    if not text.lstrip().startswith(("{", "[")):
+        return read_class_list(path, key)
+    try:
+        table = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{key}: {path}: not JSON: {error}.") from error
+    if not isinstance(table, dict) or not table:
+        raise DataError(f'{key}: {path}: expected a JSON object {{"class name": number, ...}}.')
+    for name, number in table.items():
+        if type(number) is not int:
+            raise DataError(f"{key}: {path}: class '{name}' has the number {number!r}; expected a whole number.")
+    return in_order(table, f"{key}: {path}")
+
+
+def in_order(numbers: Mapping[str, int], where: str) -> tuple[str, ...]:
+    """Names in order of their numbers. Raises DataError unless those are 0 to N-1, each once."""
+    names: dict[int, str] = {}
+    for name, number in numbers.items():
+        if number in names:
+            raise DataError(f"{where}: classes '{names[number]}' and '{name}' both have the number {number}.")
+        names[number] = name
+    missing = sorted(set(range(len(names))) - set(names))
+    if missing:
+        raise DataError(f"{where}: {len(names)} classes, but none has the number {missing[0]}.")
+    return tuple(names[number] for number in range(len(names)))
+
+
+def check_count(names: Sequence[str], count: int, source: object, key: str) -> None:
+    """Raises DataError when there are not as many names as the model has classes (-1: not known)."""
+    if count not in (-1, len(names)):
+        raise DataError(
+            f"{source}: {len(names)} classes ({', '.join(names[:10])}{' ...' if len(names) > 10 else ''}), "
+            f"but the model has {count}.",
+            hint=f"Give the class list that the model was trained with: {key}=FILE.",
+        )
+
+
 def folder_classes(root: Path) -> tuple[str, ...]:
     """Names of the sub-folders in alphabetical order; files beside them do not count."""
     if not root.is_dir():
@@ -73,6 +119,6 @@ def labelled_pictures(root: Path, classes: tuple[str, ...], key: str) -> list[Sa
         raise DataError(
             f"{key}: {root}: folders that are not in the class list: {', '.join(unknown[:5])}{_more(unknown, 5)}; "
             f"the list has {len(classes)} classes: {', '.join(classes[:10])}{_more(classes, 10)}",
-            hint=f"Did you mean '{close[0]}'?" if close else "Check dataset.classes_file and the folder names.",
+            hint=f"Did you mean '{close[0]}'?" if close else "Check the class list and the folder names.",
         )
     return [replace(sample, target=numbers[sample.path.parent.name]) for sample in samples]

@@ -51,3 +51,18 @@ class DecodeClasses:
         scores = scores.reshape(len(scores), -1)
         probabilities = binary(scores) if scores.shape[1] == 1 else softmax(scores)
         return [Classes(row.copy(), chances) for row, chances in zip(scores, probabilities, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeTasks:
+    """Decoder of classifiers with several heads: one prediction {task: Classes} per picture.
+
+    Attributes:
+        outputs: name of the (B,C) output in the signature, by task.
+    """
+
+    outputs: Mapping[str, str]
+
+    def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[dict[str, Classes]]:
+        heads = [DecodeClasses(name)(outputs, frames) for name in self.outputs.values()]
+        return [dict(zip(self.outputs, found, strict=True)) for found in zip(*heads, strict=True)]

@@ -64,19 +64,61 @@ class DecodeText:
             )
 
 
-def ctc(ids: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Greedy CTC (Graves et al., 2006): runs of one class count once, then blanks (class 0) are dropped.
+@dataclass(frozen=True, slots=True)
+class DecodePlate:
+    """Decoder of CTC models whose blank is the last class.
+
+    Attributes:
+        ids, probabilities: names of the outputs (B,T): best class per step, and its probability 0..1.
+        characters: text of classes 0, 1, ...; the blank is the class after the last.
+        source: where the characters come from, for messages.
+    """
+
+    ids: str
+    probabilities: str
+    characters: tuple[str, ...]
+    source: object
+
+    def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[Text]:
+        """One Text per frame; its confidence is the product of the probabilities of the characters (1 for no text).
+
+        Raises DataError for an id that stands for no character: the list is not the model's.
+        """
+        import numpy as np
+
+        ids, probabilities = outputs[self.ids], outputs[self.probabilities]
+        blank = len(self.characters)
+        if ids.size and not 0 <= ids.min() <= ids.max() <= blank:
+            wrong = int(ids.min() if ids.min() < 0 else ids.max())
+            raise DataError(
+                f"{self.source}: the model answers with class {wrong}, but the list's {blank} characters and the blank "
+                f"make the classes 0 to {blank}.",
+                hint="Give the list that the model was trained with.",
+            )
+        keep = ctc(ids, probabilities, blank)[0]
+        confidences = np.where(keep, probabilities, 1.0).prod(axis=1, dtype=np.float64)
+        letters = np.array(self.characters, object)[ids[keep]]
+        ends = np.cumsum(keep.sum(axis=1)).tolist()
+        return [
+            Text("".join(letters[start:end]), confidence)
+            for start, end, confidence in zip([0, *ends[:-1]], ends, confidences.tolist(), strict=True)
+        ]
+
+
+def ctc(ids: np.ndarray, probabilities: np.ndarray, blank: int = BLANK) -> tuple[np.ndarray, np.ndarray]:
+    """Greedy CTC (Graves et al., 2006): runs of one class count once, then blanks are dropped.
 
     Args:
         ids: (B,T) integers.
         probabilities: (B,T) floats 0..1.
+        blank: its class.
 
     Returns:
         (B,T) bool, the steps that give a character; and (B,) float64, the product of all T probabilities.
     """
     import numpy as np
 
-    keep = ids != BLANK
+    keep = ids != blank
     keep[:, 1:] &= ids[:, 1:] != ids[:, :-1]
     return keep, probabilities.prod(axis=1, dtype=np.float64)
 

@@ -5,13 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Frame, Report, Table
 from nvidia_tao_deploy.predictions import Classes
+from nvidia_tao_deploy.render.confusion import matrix_picture
+
+if TYPE_CHECKING:
+    import numpy as np
 
 WIDEST_MATRIX = 16
 """Confusion matrices with more classes are not printed."""
+MATRIX_FILE = "confusion_matrix.png"
 
 
 class TopK:
@@ -32,7 +38,10 @@ class TopK:
 
     def update(self, frame: Frame, prediction: Classes) -> None:
         """`frame.sample.target` is the true class number. Ties: the lower class number comes first."""
-        truth, chances = frame.sample.target, prediction.probabilities
+        self.add(frame.sample.target, prediction.probabilities)
+
+    def add(self, truth: int, chances: np.ndarray) -> None:
+        """Count one picture: the true class number, and (C,) scores that order the classes."""
         mine = chances[truth]
         rank = int((chances > mine).sum() + (chances[:truth] == mine).sum())
         self.confusion[truth, int(chances.argmax())] += 1
@@ -53,22 +62,15 @@ class TopK:
         headline = Table("Accuracy", ("figure", "value"), tuple(figures))
         tables = [self._per_class(), headline]
         if len(self.classes) <= WIDEST_MATRIX:
-            tables.insert(0, self._matrix())
-        return Report(kpi, results, tuple(tables))
-
-    def _matrix(self) -> Table:
-        rows = [(name, *map(int, row)) for name, row in zip(self.classes, self.confusion, strict=True)]
-        return Table("Confusion matrix (rows: truth, columns: prediction)", ("", *self.classes), tuple(rows))
+            tables.insert(0, matrix_table(self.classes, self.confusion))
+        files = {MATRIX_FILE: matrix_picture(self.confusion, self.classes)}
+        return Report(kpi, results, tuple(tables), files)
 
     def _per_class(self) -> Table:
         import numpy as np
 
-        right = np.diag(self.confusion).astype(float)
-        predicted, support = self.confusion.sum(axis=0), self.confusion.sum(axis=1)
-        precision = right / np.maximum(predicted, 1)
-        recall = right / np.maximum(support, 1)
-        f1 = 2 * right / np.maximum(predicted + support, 1)
-        columns = (precision, recall, f1)
+        support = self.confusion.sum(axis=1)
+        columns = precision_recall_f1(np.diag(self.confusion), self.confusion.sum(axis=0), support)
         rows = [
             (name, *(float(column[index]) for column in columns), int(support[index]))
             for index, name in enumerate(self.classes)
@@ -76,3 +78,22 @@ class TopK:
         means = tuple(float(column[support > 0].mean()) for column in columns)
         rows.append(("mean of classes", *means, int(support.sum())))
         return Table("Per class", ("class", "precision", "recall", "F1", "pictures"), tuple(rows))
+
+
+def matrix_table(classes: Sequence[str], confusion: np.ndarray) -> Table:
+    """(C,C) counts, [truth, prediction], as a table."""
+    rows = [(name, *map(int, row)) for name, row in zip(classes, confusion, strict=True)]
+    return Table("Confusion matrix (rows: truth, columns: prediction)", ("", *classes), tuple(rows))
+
+
+def precision_recall_f1(
+    right: np.ndarray, predicted: np.ndarray, support: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per class, from (C,) counts of hits, predictions and true members; 0 where a denominator is 0."""
+    import numpy as np
+
+    return (
+        right / np.maximum(predicted, 1),
+        right / np.maximum(support, 1),
+        2 * right / np.maximum(predicted + support, 1),
+    )

@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List  # noqa: UP035  (see spec.common)
 
-from nvidia_tao_deploy.data.class_folders import folder_classes, labelled_pictures, read_class_list
+from nvidia_tao_deploy.data.class_folders import check_count, folder_classes, labelled_pictures, read_class_list
 from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
 from nvidia_tao_deploy.decode.classes import DecodeClasses
 from nvidia_tao_deploy.engine.contract import DYNAMIC
-from nvidia_tao_deploy.errors import DataError, SpecError
+from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
+from nvidia_tao_deploy.networks.parts.classification import AnnotateKeys, class_count, class_writers, numbered
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.common import Experiment, TaskSection
 from nvidia_tao_deploy.spec.compose import require
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from nvidia_tao_deploy.transforms.resize import Resize
 
 # ruff: noqa: UP006
-logger = logging.getLogger(__name__)
 CHANNELS = 3
-SHOWN_CLASSES = 10
 RESIZES: dict[str, Resize] = {
     "deploy": CentreCrop(margin=32, interpolation="bicubic"),
     "training": PillowStretch("bilinear"),
@@ -82,11 +80,16 @@ class Task(TaskSection):
 
 
 @dataclass
+class InferenceTask(Task, AnnotateKeys):
+    pass
+
+
+@dataclass
 class Spec(Experiment):
     dataset: Dataset = section(Dataset)
     model: Model = section(Model)
     evaluate: Task = section(Task)
-    inference: Task = section(Task)
+    inference: InferenceTask = section(InferenceTask)
 
 
 def signature(spec: Spec) -> Signature:
@@ -112,12 +115,6 @@ def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = Fal
     )
 
 
-def class_count(binding: Binding) -> int:
-    """Number of classes of the model; a single output column is the score of the second of two."""
-    columns = binding.size("output", 1)
-    return 2 if columns == 1 else columns
-
-
 def class_list(spec: Spec, binding: Binding, subtask: str) -> tuple[str, ...]:
     """Class names by the documented rule: dataset.classes_file, else <root_dir>/classes.txt, else folder names.
 
@@ -133,15 +130,11 @@ def class_list(spec: Spec, binding: Binding, subtask: str) -> tuple[str, ...]:
     else:
         source = Path(spec.dataset.test_dataset.images_dir)
         names = folder_classes(source)
-    count = class_count(binding)
-    if names and count != DYNAMIC and len(names) != count:
-        if subtask == "inference" and not spec.dataset.classes_file and not beside.is_file():
-            return ()
-        more = " ..." if len(names) > SHOWN_CLASSES else ""
-        raise DataError(
-            f"{source}: {len(names)} classes ({', '.join(names[:SHOWN_CLASSES])}{more}), but the model has {count}.",
-            hint="Give the class list that the model was trained with: dataset.classes_file=FILE.",
-        )
+    count = class_count(binding, "output")
+    if subtask == "inference" and len(names) != count and source == Path(spec.dataset.test_dataset.images_dir):
+        return ()
+    if names:
+        check_count(names, count, source, "dataset.classes_file")
     return names
 
 
@@ -164,15 +157,11 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
 
 
 def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
-    from nvidia_tao_deploy.render.class_csv import ClassCsv
-
     key = "dataset.test_dataset.images_dir"
     samples = picture_samples(require(spec, key), key=key)
-    classes = class_list(spec, binding, "inference")
-    if not classes:
-        logger.warning("No class list: result.csv names classes by number. Set dataset.classes_file for names.")
-        classes = tuple(map(str, range(class_count(binding))))
-    return Inference(samples, DecodeClasses("output"), [ClassCsv(results_dir / "result.csv", classes)])
+    classes = class_list(spec, binding, "inference") or numbered(class_count(binding, "output"), "dataset.classes_file")
+    writers = class_writers(spec.inference, samples, classes, results_dir)
+    return Inference(samples, DecodeClasses("output"), writers)
 
 
 NETWORKS = {

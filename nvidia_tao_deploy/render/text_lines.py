@@ -20,12 +20,13 @@ class TextLines:
 
     Args:
         path: the CSV file; it appears, whole, at the end.
+        print_confidence: False for lines `<path>: <text>`.
     """
 
     keeps_picture = False
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, print_confidence: bool = True) -> None:
+        self._path, self._print_confidence = path, print_confidence
         self._text = io.StringIO()
         self._rows = csv.writer(self._text, lineterminator="\n")
         self._rows.writerow(COLUMNS)
@@ -34,7 +35,8 @@ class TextLines:
         return prediction
 
     def record(self, frame: Frame, result: Text) -> None:
-        print(f"{frame.sample.path}: {result.text} {result.confidence:.6g}")
+        confidence = f" {result.confidence:.6g}" if self._print_confidence else ""
+        print(f"{frame.sample.path}: {result.text}{confidence}")
         self._rows.writerow((str(frame.sample.path), result.text, f"{result.confidence:.6g}"))
 
     def finish(self) -> list[Path]:

@@ -16,7 +16,7 @@ def option(
     default: Any,
     help: str,
     *,
-    choices: Sequence[str] | None = None,
+    choices: Sequence[str | int] | None = None,
     minimum: float | None = None,
     maximum: float | None = None,
 ) -> Any:

@@ -120,7 +120,7 @@ class _Mapper:
         choices = metadata.get("choices")
         if isinstance(value, Message):
             raise self._error(item, key, "a value")
-        if choices and not (kind is str and isinstance(value, str) and not isinstance(value, Word)):
+        if choices and kind is str and (isinstance(value, Word) or not isinstance(value, str)):
             return self._choice(item, key, choices)
         if kind is bool and ((isinstance(value, int) and value in (0, 1)) or value in TRUE + FALSE):
             return value == 1 or value in TRUE

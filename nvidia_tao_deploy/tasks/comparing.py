@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nvidia_tao_deploy.predictions import Classes, Detections, Text, TextRegions
+from nvidia_tao_deploy.predictions import Classes, Detections, Score, Segmentation, Text, TextRegions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,11 +134,21 @@ class Comparison:
 def agreement(reference: Any, candidate: Any) -> float | None:
     """How far two predictions of one sample agree, 0..1; None for a kind that is not judged.
 
-    Classes: same best class. Text: same string. Detections and text regions: F1 of matching those with a score of at
-    least `SEEN` (same label, overlap of at least `SAME_BOX`); 1 when neither has any.
+    Classes: same best class. Several by name: the mean. Class maps: share of equal pixels. Scores: 1 less their relative
+    difference. Text: same string. Detections and text regions: F1 of matching those with a score of at least `SEEN`
+    (same label, overlap of at least `SAME_BOX`); 1 when neither has any.
     """
     if isinstance(reference, Classes):
         return float(reference.probabilities.argmax() == candidate.probabilities.argmax())
+    if isinstance(reference, Mapping):
+        shares = [agreement(want, candidate[name]) for name, want in reference.items()]
+        judged = [share for share in shares if share is not None]
+        return sum(judged) / len(judged) if judged else None
+    if isinstance(reference, Segmentation):
+        return float((reference.classes == candidate.classes).mean())
+    if isinstance(reference, Score):
+        largest = max(abs(reference.value), abs(candidate.value))
+        return max(0.0, 1 - abs(reference.value - candidate.value) / largest) if largest else 1.0
     if isinstance(reference, Text):
         return float(reference.text == candidate.text)
     if isinstance(reference, Detections):

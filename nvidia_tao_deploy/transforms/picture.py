@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     from nvidia_tao_deploy.transforms.resize import Resize
 
 
+def picture_layout(
+    shape: tuple[int, ...], channels_last: bool, size: tuple[int, int, int]
+) -> tuple[tuple[int, int, int], bool]:
+    """((C,H,W), whether channels come last) of a picture input.
+
+    The axis that has the size 1 or 3 is that of the channels; where both or neither could be, `channels_last` decides.
+
+    Args:
+        shape: (B,C,H,W) or (B,H,W,C) of the engine's input; -1 where it is open.
+        size: (C,H,W) for open axes.
+    """
+    first, last = shape[1] in (1, 3), shape[3] in (1, 3)
+    channels_last = last if first != last else channels_last
+    own = (shape[3], shape[1], shape[2]) if channels_last else shape[1:]
+    channels, height, width = (want if have < 0 else have for have, want in zip(own, size, strict=True))
+    return (channels, height, width), channels_last
+
+
 class Normalise:
     """y = (x * scale - mean) / std per channel, channels first.
 
@@ -68,6 +86,7 @@ class PicturePrepare:
         reader: how the file is read; mode "L" for one channel.
         resize: see `transforms.resize`.
         keep_picture: keep the picture as read for writers that draw.
+        channels_last: the engine takes (H,W,C) rows.
     """
 
     input: str
@@ -76,20 +95,23 @@ class PicturePrepare:
     reader: PictureReader = PictureReader()
     resize: Resize = stretch
     keep_picture: bool = False
+    channels_last: bool = False
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]] | None:
-        return {self.input: self.shape}
+        return {self.input: (*self.shape[1:], self.shape[0]) if self.channels_last else self.shape}
 
     def __call__(self, sample: Sample, rows: Mapping[str, np.ndarray]) -> Frame:
         picture = self.reader(sample.path)
         resized, geometry = self.resize(picture, self.shape[1:])
-        self.normalise(resized, rows[self.input])
+        row = rows[self.input]
+        self.normalise(resized, row.transpose(2, 0, 1) if self.channels_last else row)
         size = (picture.shape[0], picture.shape[1])
         return Frame(sample, size, geometry, picture if self.keep_picture else None)
 
     def single(self, sample: Sample) -> tuple[dict[str, np.ndarray], Frame]:
         import numpy as np
 
-        batch = np.empty((1, *self.shape), np.float32)
+        assert self.shapes is not None
+        batch = np.empty((1, *self.shapes[self.input]), np.float32)
         return {self.input: batch}, self(sample, {self.input: batch[0]})

@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures with one label per task: a CSV file whose first column names pictures and whose others are tasks; and the
+class mapping that training writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nvidia_tao_deploy.data.class_folders import in_order
+from nvidia_tao_deploy.data.lines import read_lines
+from nvidia_tao_deploy.errors import DataError, did_you_mean
+from nvidia_tao_deploy.network import Sample
+
+CSV_KEY = "dataset_config.val_csv_path"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMapping:
+    """What training's class_mapping.json says.
+
+    Attributes:
+        tasks: names of the tasks, sorted.
+        classes: class names by task, in order of their numbers; empty when the file lists the tasks only.
+        source: the file.
+    """
+
+    tasks: tuple[str, ...]
+    classes: Mapping[str, tuple[str, ...]]
+    source: Path
+
+
+def read_class_mapping(path: Path, key: str) -> ClassMapping:
+    """Read {"tasks": [...], "class_mapping": {task: {number: name}}}; the second part may be missing.
+
+    Raises:
+        DataError: missing, not JSON, not of this form, or numbers that are not 0 to N-1.
+    """
+    where = f"{key}: {path}"
+    try:
+        table = json.loads("\n".join(read_lines(path, key)))
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON: {error}.") from error
+    tasks = table.get("tasks") if isinstance(table, dict) else None
+    if not isinstance(tasks, list) or not tasks or not all(isinstance(task, str) for task in tasks):
+        raise DataError(f'{where}: expected {{"tasks": ["name", ...], "class_mapping": {{...}}}}.')
+    mapping = table.get("class_mapping", {})
+    if not isinstance(mapping, dict) or (mapping and set(mapping) != set(tasks)):
+        raise DataError(f"{where}: class_mapping must have an entry for each of the tasks {', '.join(sorted(tasks))}.")
+    classes = {
+        task: in_order(_numbers(entry, f"{where}: {task}"), f"{where}: {task}") for task, entry in mapping.items()
+    }
+    return ClassMapping(tuple(sorted(tasks)), classes, path)
+
+
+def _numbers(entry: Any, where: str) -> dict[str, int]:
+    """{number: name}, as training writes it, or {name: number} -> {name: number}."""
+    if not isinstance(entry, dict) or not entry:
+        raise DataError(f'{where}: expected {{"0": "name", "1": "name", ...}}.')
+    if all(type(value) is int for value in entry.values()):
+        return dict(entry)
+    numbers: dict[str, int] = {}
+    for number, name in entry.items():
+        if not number.isdecimal():
+            raise DataError(f"{where}: '{number}' is no class number.")
+        if str(name) in numbers:
+            raise DataError(f"{where}: class '{name}' has the numbers {numbers[str(name)]} and {number}.")
+        numbers[str(name)] = int(number)
+    return numbers
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTable:
+    """A CSV file of labels.
+
+    Attributes:
+        tasks: names of the label columns, sorted.
+        rows: (line number, picture name, label by task) in the order of the file.
+        source: the file.
+    """
+
+    tasks: tuple[str, ...]
+    rows: tuple[tuple[int, str, Mapping[str, str]], ...]
+    source: Path
+
+    def values(self, task: str) -> tuple[str, ...]:
+        """The different labels of a task, sorted."""
+        return tuple(sorted({labels[task] for _, _, labels in self.rows}))
+
+    def samples(self, folder: Path, classes: Mapping[str, tuple[str, ...]] | None) -> list[Sample]:
+        """The pictures in the order of the file; `target` is {task: class number}, or None without `classes`.
+
+        Raises:
+            DataError: the folder is missing, a label is no class of its task, or a picture is listed twice.
+        """
+        if not folder.is_dir():
+            raise DataError(f"dataset_config.image_directory_path: {folder}: no such folder.")
+        numbers = {task: {name: index for index, name in enumerate(names)} for task, names in (classes or {}).items()}
+        seen: dict[str, int] = {}
+        samples = []
+        for line, name, labels in self.rows:
+            where = f"{CSV_KEY}: {self.source}, line {line}"
+            if seen.setdefault(name, line) != line:
+                raise DataError(f"{where}: '{name}' is listed already on line {seen[name]}.")
+            target = None
+            if classes is not None:
+                for task in numbers:
+                    if labels[task] not in numbers[task]:
+                        hint = did_you_mean(labels[task], numbers[task])
+                        known = ", ".join(list(numbers[task])[:10])
+                        raise DataError(f"{where}: '{labels[task]}' is no class of {task}; those are {known}.", hint)
+                target = {task: table[labels[task]] for task, table in numbers.items()}
+            samples.append(Sample(name, folder / name, target))
+        return samples
+
+
+def read_task_table(path: Path) -> TaskTable:
+    """Read a CSV file: a header with the tasks, then a line per picture.
+
+    Raises:
+        DataError: missing, no label column, two columns of one name, or a line with another number of columns.
+    """
+    reader = csv.reader(line + "\n" for line in read_lines(path, CSV_KEY))
+    header = [name.strip() for name in next(reader, [])]
+    where = f"{CSV_KEY}: {path}"
+    if len(header) < 2:
+        raise DataError(f"{where}: expected a header with the picture's column and one per task; found {header}.")
+    tasks = header[1:]
+    if len(set(tasks)) != len(tasks) or not all(tasks):
+        raise DataError(f"{where}: the header needs a different name for each task; found {', '.join(tasks)}.")
+    rows = []
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            raise DataError(f"{where}, line {reader.line_num}: {len(cells)} columns; the header has {len(header)}.")
+        values = [cell.strip() for cell in cells]
+        if not all(values):
+            column = header[values.index("")]
+            raise DataError(f"{where}, line {reader.line_num}: nothing in column '{column}'.")
+        rows.append((reader.line_num, values[0], dict(zip(tasks, values[1:], strict=True))))
+    if not rows:
+        raise DataError(f"{where}: no picture is listed.")
+    return TaskTable(tuple(sorted(tasks)), tuple(rows), path)

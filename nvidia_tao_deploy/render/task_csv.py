@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""result.csv of multitask classification: picture, then a column `label (0.1234)` for each task."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nvidia_tao_deploy.files import write_atomic
+from nvidia_tao_deploy.network import Frame
+from nvidia_tao_deploy.predictions import Classes
+
+
+class TaskCsv:
+    """A header, then one line per picture in sample order, as TAO Deploy writes it.
+
+    Args:
+        path: the file to write.
+        classes: class names by task, in the order of the columns.
+    """
+
+    keeps_picture = False
+
+    def __init__(self, path: Path, classes: Mapping[str, Sequence[str]]) -> None:
+        self._path, self._classes = path, classes
+        self._text = io.StringIO()
+        self._rows = csv.writer(self._text, lineterminator="\n")
+        self._rows.writerow(("filename", *classes))
+
+    def write(self, frame: Frame, prediction: Mapping[str, Classes]) -> list[str]:
+        cells = []
+        for task, names in self._classes.items():
+            chances = prediction[task].probabilities
+            best = int(chances.argmax())
+            cells.append(f"{names[best]} ({chances[best]:.4f})")
+        return [str(frame.sample.path), *cells]
+
+    def record(self, frame: Frame, result: list[str]) -> None:
+        self._rows.writerow(result)
+
+    def finish(self) -> list[Path]:
+        write_atomic(self._path, self._text.getvalue())
+        return [self._path]
