@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 import onnx
@@ -17,7 +18,7 @@ from nvidia_tao_deploy.engine.tensorrt import calibrator as calibrating
 from nvidia_tao_deploy.engine.tensorrt import cuda, log, progress, timing_cache
 from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, Dialect
 from nvidia_tao_deploy.errors import BuildError, SpecError, did_you_mean
-from nvidia_tao_deploy.graph import layers, plugins, precision
+from nvidia_tao_deploy.graph import layers, lowering, plugins, precision
 from nvidia_tao_deploy.graph.model import PROTOBUF_LIMIT, all_nodes, is_quantised, on_disk, proto_bytes
 from nvidia_tao_deploy.graph.quantise import activations
 
@@ -55,6 +56,8 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         model, facts = explicit.quantised(model, plan, float_weights=True, measured=original)
         typing.update(facts)
     quantised = is_quantised(model)
+    model, rules = lowering.lower(model, dialect.unknown_ops, plan.layers_precision)
+    plan = replace(plan, layers_precision=rules)
     start = time.monotonic()
     with_gpu = dialect.product == TENSORRT
     if with_gpu:

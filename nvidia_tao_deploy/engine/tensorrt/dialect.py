@@ -98,6 +98,11 @@ class Dialect:
             flags |= 1 << int(kinds.STRONGLY_TYPED)
         return builder.create_network(flags)
 
+    @property
+    def unknown_ops(self) -> frozenset[str]:
+        """Standard operators that this version's parser does not read and `graph.lowering` can write otherwise."""
+        return frozenset({"LayerNormalization"}) if self.product == TENSORRT and self.number < (8, 6) else frozenset()
+
     def set_workspace(self, config: Any, size: int) -> None:
         """Limit the builder's scratch memory, in bytes."""
         config.set_memory_pool_limit(self.trt.MemoryPoolType.WORKSPACE, size)
