@@ -71,8 +71,8 @@ def detect(
     top = write.reshape(write.op("Where", enough, top, write.constant(LOWEST, np.float32)), [-1, classes, rows])
     background = facts.integer("backgroundLabelId", -1)
     if 0 <= background < classes:
-        hidden = write.constant((np.arange(classes) == background)[None, :, None], np.bool_)
-        top = write.op("Where", hidden, write.constant(LOWEST, np.float32), top)
+        ceiling = np.where(np.arange(classes) == background, LOWEST, -LOWEST)[None, :, None]
+        top = write.op("Min", top, write.constant(ceiling, np.float32))
     index = write.reshape(index, [-1, classes, rows])
     if not shared:
         numbers = write.constant(np.arange(classes)[None, :, None])

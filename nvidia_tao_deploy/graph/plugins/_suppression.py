@@ -32,6 +32,7 @@ from nvidia_tao_deploy.graph.plugins._tensors import (
     sizes,
     take,
     take_rows,
+    with_all_read,
 )
 
 SMALLEST = float(np.finfo(np.float32).tiny)
@@ -155,7 +156,8 @@ def pick(
         return body.op("Greater", best, body.constant(FLOOR, np.float32)), results
 
     final = loop(write, count, states, step)
-    score = write.reshape(final[2], [-1, count])
+    score = with_all_read(write, final[2], [final[0], *final[3:]], TensorProto.FLOAT)
+    score = write.reshape(score, [-1, count])
     valid = write.op("Greater", score, write.constant(FLOOR, np.float32))
     return Picks(write.reshape(final[1], [-1, count]), score, valid)
 

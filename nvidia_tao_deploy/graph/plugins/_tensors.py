@@ -281,3 +281,16 @@ def loop(write: GraphWriter, turns: int | str, states: Sequence[State], step: St
     limit = write.constant(turns) if isinstance(turns, int) else turns
     start = write.constant(True, np.bool_)
     return write.ops("Loop", len(states), limit, start, *(state.start for state in states), body=graph)
+
+
+def with_all_read(write: GraphWriter, result: str, unread: Sequence[str], kind: int) -> str:
+    """`result` of a loop, unchanged, in a form that depends on the loop's other final states too.
+
+    TensorRT RTX 1.7 runs out of memory or crashes, now and then, when it compiles a loop whose final states are not all
+    read.
+    """
+    for state in unread:
+        most = write.op("ReduceMax", write.op("Cast", state, to=TensorProto.FLOAT), keepdims=0)
+        nothing = write.op("Cast", chain(write, "Mul", most, 0.0), to=kind)
+        result = write.op("Add", result, nothing)
+    return result

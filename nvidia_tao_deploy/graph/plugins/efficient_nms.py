@@ -85,13 +85,9 @@ def _candidates(facts: Node, write: GraphWriter, scores: str, anchors: int, clas
     """Scores of the best candidates (LOWEST below the threshold), their anchors, classes and both as one number."""
     background = facts.integer("background_class", -1)
     if 0 <= background < classes:
-        hidden = write.constant((np.arange(classes) == background)[None, None])
-        scores = write.op(
-            "Where",
-            write.op("Cast", hidden, to=TensorProto.BOOL),
-            write.constant(LOWEST, np.float32),
-            write.reshape(scores, [-1, anchors, classes]),
-        )
+        ceiling = np.where(np.arange(classes) == background, LOWEST, -LOWEST)[None, None]
+        scores = write.reshape(scores, [-1, anchors, classes])
+        scores = write.op("Min", scores, write.constant(ceiling, np.float32))
     top, element = best(write, write.reshape(scores, [-1, anchors * classes]), CANDIDATES, anchors * classes)
     threshold = np.float32(facts.number("score_threshold", 0.25))
     if facts.flag("score_activation", False):

@@ -38,6 +38,7 @@ from nvidia_tao_deploy.graph.plugins._tensors import (
     reduce,
     sizes,
     take,
+    with_all_read,
 )
 
 OPS = ("VoxelGeneratorPlugin",)
@@ -149,7 +150,8 @@ def _places(write: GraphWriter, cell: str, cloud: Cloud) -> str:
     start = full(write, -1, np.int64, cloud.batch, cloud.points)
     shape = (None, cloud.points)
     states = [State(cell, TensorProto.INT64, shape), State(start, TensorProto.INT64, shape)]
-    return loop(write, cloud.places, states, step)[1]
+    left, place = loop(write, cloud.places, states, step)
+    return with_all_read(write, place, [left], TensorProto.INT64)
 
 
 def _pillars(write: GraphWriter, cell: str, cloud: Cloud) -> tuple[str, str, str]:

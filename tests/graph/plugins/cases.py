@@ -585,3 +585,59 @@ ALL: dict[str, Callable[[], Iterator[Case]]] = {
     "ResizeNearest_TRT": resize_nearest,
     "InstanceNormalization_TRT": instance_normalization,
 }
+
+
+LARGE = (
+    "EfficientNMS_TRT",
+    "BatchedNMSDynamic_TRT",
+    "ProposalDynamic",
+    "MultilevelProposeROI_TRT",
+    "VoxelGeneratorPlugin",
+)
+"""Operators whose real sizes matter to a compiler."""
+
+
+def large(op: str) -> onnx.ModelProto:
+    """A node of the size that EfficientDet-D0, YOLO, Faster R-CNN, Mask R-CNN or PointPillars has."""
+    if op == "EfficientNMS_TRT":
+        attributes = {"score_threshold": 0.01, "iou_threshold": 0.5, "max_output_boxes": 100, "score_activation": 1}
+        inputs = {"boxes": (FLOAT, ["N", 49104, 4]), "scores": (FLOAT, ["N", 49104, 90])}
+        outputs = {
+            "num": (INT32, ["N", 1]), "rects": (FLOAT, ["N", 100, 4]), "values": (FLOAT, ["N", 100]),
+            "labels": (INT32, ["N", 100]),
+        }  # fmt: skip
+    elif op == "BatchedNMSDynamic_TRT":
+        attributes = {"topK": 400, "keepTopK": 200, "scoreThreshold": 0.01, "iouThreshold": 0.5, "numClasses": 80}
+        inputs = {"boxes": (FLOAT, ["N", 22743, 1, 4]), "scores": (FLOAT, ["N", 22743, 80])}
+        outputs = {
+            "num": (INT32, ["N", 1]), "rects": (FLOAT, ["N", 200, 4]), "values": (FLOAT, ["N", 200]),
+            "labels": (FLOAT, ["N", 200]),
+        }  # fmt: skip
+    elif op == "ProposalDynamic":
+        attributes = {
+            "input_height": 384, "input_width": 1248, "rpn_stride": 16, "roi_min_size": 1.0, "nms_iou_threshold": 0.7,
+            "pre_nms_top_n": 12000, "post_nms_top_n": 300, "anchor_sizes": [64.0, 128.0, 256.0],
+            "anchor_ratios": [1.0, 0.5, 2.0],
+        }  # fmt: skip
+        inputs = {"prob": (FLOAT, ["N", 9, 24, 78]), "regr": (FLOAT, ["N", 36, 24, 78])}
+        outputs = {"rois": (FLOAT, ["N", 300, 4, 1])}
+    elif op == "MultilevelProposeROI_TRT":
+        attributes = {
+            "prenms_topk": 4096, "keep_topk": 1000, "fg_threshold": 0.0, "iou_threshold": 0.7,
+            "image_size": [3, 832, 1344],
+        }  # fmt: skip
+        inputs = {}
+        for level in range(2, 7):
+            count = 3 * (832 // 2**level) * (1344 // 2**level)
+            inputs |= {f"delta{level}": (FLOAT, [1, count, 4, 1]), f"score{level}": (FLOAT, [1, count, 1, 1])}
+        outputs = {"rois": (FLOAT, [1, 1000, 4])}
+    else:
+        attributes = {
+            "max_voxels": 10000, "max_num_points_per_voxel": 32, "voxel_feature_num": 10,
+            "point_cloud_range": [0.0, -39.68, -3.0, 69.12, 39.68, 1.0], "voxel_size": [0.16, 0.16, 4.0],
+        }  # fmt: skip
+        inputs = {"points": (FLOAT, ["N", 25000, 4]), "num_points": (INT32, ["N"])}
+        outputs = {
+            "voxels": (FLOAT, ["N", 10000, 32, 10]), "coords": (INT32, ["N", 10000, 4]), "num": (INT32, ["N"]),
+        }  # fmt: skip
+    return one_node(op, attributes, inputs, outputs)
