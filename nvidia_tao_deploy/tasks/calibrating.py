@@ -72,7 +72,7 @@ def calibration(context: Context, model: Model) -> Calibration | None:
 
 
 def _overflow_check(context: Context, model: Model) -> Calibration | None:
-    """Pictures to see which values leave FP16's range; None when they cannot be had, for FP16 does not depend on them."""
+    """Pictures that show which values leave FP16's range; None when they cannot be had: FP16 can do without."""
     keys = context.spec.gen_trt_engine.tensorrt.calibration
     try:
         feed = picture_feed(context, model, _batch_size(keys.cal_batch_size, model), keys.cal_batches)
