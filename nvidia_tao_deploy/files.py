@@ -27,8 +27,8 @@ def write_atomic(path: Path, content: bytes | str, durable: bool = True) -> None
 def write_together(contents: Mapping[Path, bytes | str], durable: bool = True) -> None:
     """Write files that belong together: all are on disk before the first one takes its place. Folders are made.
 
-    The new content has no name until it is complete (Linux's O_TMPFILE), so even a killed process leaves nothing. On any
-    failure, a full disk or a signal included, the old files stay as they were. A symbolic link is followed.
+    The new content has no name until it is complete (Linux's O_TMPFILE), so even a killed process leaves nothing. On
+    any failure, a full disk or a signal included, the old files stay as they were. A symbolic link is followed.
 
     Args:
         contents: path -> content; text is written as UTF-8.

@@ -123,7 +123,7 @@ def _stretched(picture: np.ndarray, size: tuple[int, int]) -> Geometry:
 def _pillow(
     picture: np.ndarray, size: tuple[int, int], interpolation: str, box: tuple[float, float, float, float] | None = None
 ) -> np.ndarray:
-    """Resize the picture, or the part of it in `box` (left, top, right, bottom in pixels), to `size` (width, height)."""
+    """Resize the picture, or the part in `box` (left, top, right, bottom in pixels), to `size` (width, height)."""
     import numpy as np
     from PIL import Image
 
