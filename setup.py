@@ -46,6 +46,7 @@ setup(
         "scikit-learn>=1.3",
         "setuptools<81",  # hydra-core 1.3 imports pkg_resources
         "shapely>=2.0",
+        "threadpoolctl>=3",
     ],
     extras_require={
         "launcher": ["docker>=7"],
