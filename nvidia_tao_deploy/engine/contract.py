@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,6 +160,9 @@ class Engine(Protocol):
 
     def buffers(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
         """Host arrays of these full shapes (batch included) that the engine reads fastest (page-locked for a GPU)."""
+
+    def fetch_only(self, outputs: Collection[str]) -> None:
+        """Give only these outputs from now on: the others are not copied to the host. At first all are given."""
 
     def submit(self, feeds: Feeds) -> Future[Outputs]:
         """Queue one batch; it runs after those queued before it. Take it with `result()`: a GPU is waited for there.

@@ -134,9 +134,9 @@ class Comparison:
 def agreement(reference: Any, candidate: Any) -> float | None:
     """How far two predictions of one sample agree, 0..1; None for a kind that is not judged.
 
-    Classes: same best class. Several by name: the mean. Class maps: share of equal pixels. Scores: 1 less their relative
-    difference. Text: same string. Detections and text regions: F1 of matching those with a score of at least `SEEN`
-    (same label, overlap of at least `SAME_BOX`); 1 when neither has any.
+    Classes: same best class. Several by name: the mean. Class maps: share of equal pixels. Scores: 1 less their
+    relative difference. Text: same string. Detections and text regions: F1 of matching those with a score of at least
+    `SEEN` (same label, overlap of at least `SAME_BOX`); 1 when neither has any.
     """
     if isinstance(reference, Classes):
         return float(reference.probabilities.argmax() == candidate.probabilities.argmax())

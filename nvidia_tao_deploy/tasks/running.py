@@ -56,6 +56,7 @@ def opened_engine(context: Context) -> Iterator[Opened]:
             logger.warning("%s", doubt)
         signature = context.network.signature(context.spec)
         binding = signature.bind(engine.inputs, engine.outputs, path, EngineError)
+        engine.fetch_only({info.name for info in binding.outputs.values()})
         wanted = context.network.batch_size(context.spec, context.subtask)
         if wanted < 1:
             raise SpecError(f"The batch size must be at least 1; found {wanted}.")

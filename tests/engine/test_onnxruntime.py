@@ -39,6 +39,16 @@ def test_results_equal_a_bare_session(tmp_path: Path) -> None:
     assert np.allclose(np.concatenate(rows), reference(path), atol=1e-5)
 
 
+def test_only_the_outputs_asked_for(tmp_path: Path) -> None:
+    model = onnx.load(tiny_model(tmp_path / "m.onnx"))
+    model.graph.output.append(helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["batch", 3]))
+    onnx.save(model, tmp_path / "two.onnx")
+    with load_engine(tmp_path / "two.onnx") as engine:
+        assert set(engine.infer({"input": INPUT})) == {"output", "flat"}
+        engine.fetch_only({"flat"})
+        assert set(engine.infer({"input": INPUT})) == {"flat"}
+
+
 def test_buffers(tmp_path: Path) -> None:
     with load_engine(tiny_model(tmp_path / "m.onnx")) as engine:
         buffer = engine.buffers({"input": (2, 3, 16, 16)})["input"]

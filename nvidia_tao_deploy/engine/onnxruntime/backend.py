@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,6 +155,9 @@ class OnnxRuntimeEngine:
 
         dtypes = {info.name: info.dtype for info in self.inputs}
         return {name: np.zeros(shape, dtypes[name]) for name, shape in shapes.items()}
+
+    def fetch_only(self, outputs: Collection[str]) -> None:
+        self._names = [info.name for info in self.outputs if info.name in outputs]
 
     def submit(self, feeds: Mapping[str, np.ndarray]) -> Future[Mapping[str, np.ndarray]]:
         check_feeds(self.inputs, feeds, self._source)

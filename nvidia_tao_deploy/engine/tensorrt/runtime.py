@@ -18,7 +18,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
@@ -175,6 +175,7 @@ class TensorRTEngine:
         self._logger, records = log.record(self._dialect.trt)
         self._runtime, self._engine = _deserialise(self._dialect, self._logger, records, blob, self._source)
         self.inputs, self.outputs = describe(self._dialect, self._engine, self._source)
+        self._fetched = [info.name for info in self.outputs]
         self._batch_open = tuple(replace(info, shape=(DYNAMIC, *info.shape[1:])) for info in self.inputs)
         self._dtypes = {info.name: numpy_dtype(info.dtype) for info in (*self.inputs, *self.outputs)}
         self._scratch.reserve(max(self._dialect.scratch_size(self._engine), 1))
@@ -187,6 +188,9 @@ class TensorRTEngine:
             self._slots.append(slot)
 
     # the contract
+
+    def fetch_only(self, outputs: Collection[str]) -> None:
+        self._fetched = [info.name for info in self.outputs if info.name in outputs]
 
     def buffers(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
         """Page-locked arrays of zeros; they stay valid after `close`."""
@@ -309,7 +313,7 @@ class TensorRTEngine:
         self._launch(shaped, [*addresses, *(slot.outputs[info.name].pointer for info in self.outputs)])
         cuda.call("cudaEventRecord", slot.computed, self._compute)
         cuda.call("cudaStreamWaitEvent", self._copy_out, slot.computed, 0)
-        results = {info.name: self._fetch(slot, shaped, info.name, rows, shapes) for info in self.outputs}
+        results = {name: self._fetch(slot, shaped, name, rows, shapes) for name in self._fetched}
         cuda.call("cudaEventRecord", slot.done, self._copy_out)
         slot.batch = Batch(slot.done, results, self._source)
         self._count += 1
@@ -320,8 +324,8 @@ class TensorRTEngine:
         for buffers, shapes in ((slot.inputs, shaped.shapes), (slot.outputs, shaped.outputs)):
             for name, shape in shapes.items():
                 buffers[name].reserve(max(_size(shape, self._dtypes[name]), 1))
-        for name, shape in shaped.outputs.items():
-            size = _size(shape, self._dtypes[name])
+        for name in self._fetched:
+            size = _size(shaped.outputs[name], self._dtypes[name])
             if name not in slot.results or slot.results[name].nbytes < size:
                 slot.results[name] = cuda.pinned((size,), np.dtype(np.uint8))
 

@@ -59,6 +59,15 @@ def test_tensors(load):
         assert [str(info) for info in engine.outputs] == ["y float32[?x6]", "count int32[?]"]
 
 
+def test_outputs_that_nobody_asks_for_are_not_copied(load, gpu):
+    with load() as engine:
+        engine.fetch_only({"count"})
+        x = rows(3)
+        found = engine.infer({"x": x})
+        assert list(found) == ["count"]
+        np.testing.assert_array_equal(found["count"], np.count_nonzero(x, axis=1))
+
+
 def test_every_batch_size(load):
     with load() as engine:
         for count in [1, 2, 3, 4, 5, 6, 7, 8] * 4:
