@@ -145,13 +145,36 @@ def ocr_small_items() -> list[Item]:
     return [Item("models/ocdnet_small.onnx", (Path(models.__file__),), detection, folder=False)]
 
 
+def pairs_items() -> list[Item]:
+    """The toys that compare two pictures, and composed pairs: units with golden pictures, scenes before and after."""
+    from detector import data as detector
+    from fashion_mnist import data as items
+    from pairs import data
+
+    def inspection(settings: Settings, path: Path) -> str:
+        count = 40 if settings.small else data.INSPECTION_PAIRS
+        return f"{count} pairs under {len(data.LIGHTS)} lights, {data.write_inspection(path, count)} defects"
+
+    def changes(settings: Settings, path: Path) -> str:
+        count = 12 if settings.small else data.CHANGE_PAIRS
+        return f"{count} pairs with masks, {data.write_changes(path, count):.1%} of the pixels changed"
+
+    models = [Item(f"models/{file.name}", (file,), copy_of(file), folder=False) for file in data.MODELS]
+    sources = (
+        Path(data.__file__), Path(detector.__file__), items.TEST_IMAGES, items.TEST_LABELS,
+        *sorted(detector.BACKGROUNDS.glob("*.jpg")),
+    )  # fmt: skip
+    return [*models, Item("data/inspection", sources, inspection), Item("data/change", sources, changes)]
+
+
 GROUPS: dict[str, Callable[[], list[Item]]] = {
     "fashion_mnist": fashion_mnist_items,
     "detector": detector_items,
     "ocr": ocr_items,
+    "pairs": pairs_items,
     "ocr_small": ocr_small_items,
 }
-DEFAULT_GROUPS = ("fashion_mnist", "detector", "ocr")
+DEFAULT_GROUPS = ("fashion_mnist", "detector", "pairs", "ocr")
 
 
 def copy_of(source: Path) -> Callable[[Settings, Path], str]:

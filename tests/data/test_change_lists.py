@@ -69,7 +69,7 @@ def test_a_mask_of_the_picture_s_own_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/etc/passwd", "x/../../a.jpg"])
 def test_names_that_lead_out(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="test.txt, line 2: .* leads out of the data set"):
+    with pytest.raises(DataError, match=r"test.txt, line 2: .* leads out of the data set"):
         names(folders(tmp_path, f"a.jpg\n{name}\n", "a.jpg"))
 
 
@@ -77,12 +77,12 @@ def test_empty_list_and_missing_parts(tmp_path: Path) -> None:
     found = folders(tmp_path, "\n \n", "a.jpg")
     with pytest.raises(DataError, match="the list is empty"):
         names(found)
-    with pytest.raises(DataError, match="dataset.segment: list .*val.txt: no such file"):
+    with pytest.raises(DataError, match=r"dataset.segment: list .*val.txt: no such file"):
         found.samples("val", labelled=True)
-    with pytest.raises(DataError, match="change_image_folder_name: .*C: no such folder") as caught:
+    with pytest.raises(DataError, match=r"change_image_folder_name: .*C: no such folder") as caught:
         ChangeFolders(tmp_path, after="C").samples("test", labelled=False)
     assert caught.value.hint == f"In {tmp_path}: A, B, label, list."
-    with pytest.raises(DataError, match="root_dir: .*: no such folder"):
+    with pytest.raises(DataError, match=r"root_dir: .*: no such folder"):
         ChangeFolders(tmp_path / "none").samples("test", labelled=False)
 
 

@@ -72,7 +72,7 @@ def test_255_does_not_count(tmp_path: Path) -> None:
     ("values", "reader", "message"),
     [
         (SEVEN, MaskReader(3), "the mask holds 3, 6; expected 0 to 2, or 255 for pixels that do not count."),
-        (CHANGED, MaskReader(2, True), "holds 1; expected 0 and 255 .label_transform: norm.* dataset.segment.label_transform=none"),
+        (CHANGED, MaskReader(2, True), "holds 1; expected 0 and 255 .label_transform: norm.*label_transform=none"),
         (CHANGED * 254, MaskReader(2), "holds 254; .* For masks of 0 and 255 set dataset.segment.label_transform=norm"),
         (np.arange(12, dtype=np.uint8)[None], MaskReader(2), "holds 2, 3, 4, 5, 6, 7 and 4 more"),
     ],
@@ -97,7 +97,8 @@ def test_files_that_are_no_masks(tmp_path: Path) -> None:
     save(tmp_path / "whole.png", np.zeros((64, 64), np.uint8))
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:60])
     for name, message in [
-        ("none.png", "no such mask"), ("empty.png", "empty"), ("text.png", "not a picture"), ("cut.png", "cannot be read"),
+        ("none.png", "no such mask"), ("empty.png", "empty"),
+        ("text.png", "not a picture"), ("cut.png", "cannot be read"),
     ]:  # fmt: skip
         with pytest.raises(DataError, match=message):
             MaskReader(2)(tmp_path / name)

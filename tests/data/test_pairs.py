@@ -89,9 +89,9 @@ def test_a_bad_line_is_a_sample_that_fails(tmp_path: Path) -> None:
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="test_dataset.csv_path.*no such file"):
+    with pytest.raises(DataError, match=r"test_dataset.csv_path.*no such file"):
         read_pairs(tmp_path / "x.csv", tmp_path, ONE, False, True, "dataset.test_dataset")
-    with pytest.raises(DataError, match="test_dataset.images_dir.*no such folder"):
+    with pytest.raises(DataError, match=r"test_dataset.images_dir.*no such folder"):
         read_pairs(tmp_path / "x.csv", tmp_path / "none", ONE, False, True, "dataset.test_dataset")
 
 
