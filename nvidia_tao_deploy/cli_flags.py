@@ -39,7 +39,7 @@ def parser(flags: Sequence[Flag]) -> argparse.ArgumentParser:
     for name, flag in names.items():
         action = "store" if flag.metavar else "store_true"
         made.add_argument(*flag.names, dest=f"flag:{name}", action=action)
-    made.add_argument("words", nargs="*")
+    made.add_argument("words", nargs="*", default=[])
     return made
 
 
@@ -50,7 +50,7 @@ def read(flags: Sequence[Flag], argv: Sequence[str]) -> argparse.Namespace:
     if unknown:
         known = [name for flag in flags for name in flag.names] + [*SPEC_NAMES, "--help", "--log_file"]
         raise SpecError(f"unknown option {unknown[0]}", did_you_mean(unknown[0].partition("=")[0], known))
-    found.words += rest
+    found.words = [*found.words, *rest]
     return found
 
 
