@@ -102,5 +102,6 @@ def detect(
 
 def caffe_overlap(threshold: float, normalised: bool, caffe: bool = True) -> Overlap:
     """Overlap as Caffe's SSD defines it: pixels count one more than their distance unless coordinates are 0..1."""
-    offset = 0.0 if normalised else 1.0
-    return Overlap(threshold, size_offset=offset, cut_offset=offset if caffe else 0.0, apart="zero")
+    if normalised:
+        return Overlap(threshold)
+    return Overlap(threshold, size_offset=1.0, cut_offset=1.0 if caffe else 0.0, apart="zero")

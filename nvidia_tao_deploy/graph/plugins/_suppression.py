@@ -29,7 +29,6 @@ from nvidia_tao_deploy.graph.plugins._tensors import (
     full,
     loop,
     reduce,
-    sizes,
     take,
     take_rows,
     with_all_read,
@@ -110,94 +109,119 @@ def pick(
         groups, rows: only boxes of the same group suppress each other.
         labels: float32 [batch, rows], for one group: only boxes with equal labels suppress each other.
     """
-    table = _table(write, boxes, groups, rows, overlap, labels)  # [batch * groups, width, rows]
-    width = 6 if labels else 5
-    alive = write.reshape(scores, [-1, rows])
-    heads, first_row = None, ""
-    if groups > 1:
-        heads = reduce(write, "ReduceMax", write.reshape(scores, [-1, groups, rows]), 2, keep=False)
-        if batch != 1:
-            first_row = write.op("Mul", count_up(write, batch), write.constant(groups))
+    first = write.op("Mul", count_up(write, batch), write.constant(groups)) if batch != 1 else ""
+    turn = _Turn(_tables(write, boxes, rows, overlap, labels), first, groups, rows, count, overlap)
     states = [
-        State(alive, TensorProto.FLOAT, (None, rows)),
+        State(write.reshape(scores, [-1, rows]), TensorProto.FLOAT, (None, rows)),
         State(full(write, 0, np.int64, batch, count), TensorProto.INT64, (None, count)),
         State(full(write, LOWEST, np.float32, batch, count), TensorProto.FLOAT, (None, count)),
     ]
-    if heads is not None:
+    if groups > 1:
+        heads = reduce(write, "ReduceMax", write.reshape(scores, [-1, groups, rows]), 2, keep=False)
         states.append(State(heads, TensorProto.FLOAT, (None, groups)))
-    slots = write.constant(np.arange(count)[None])
-
-    def step(body: GraphWriter, turn: str, now: list[str]) -> tuple[str, list[str]]:
-        left, place, score = now[:3]
-        if heads is None:
-            row, own = left, table
-        else:
-            _, group = body.ops("TopK", 2, now[3], body.constant([1]), axis=1)  # [batch, 1]
-            number = group if batch == 1 else body.op("Add", group, first_row)
-            index = body.reshape(number, [-1])
-            row, own = body.op("Gather", left, index, axis=0), body.op("Gather", table, index, axis=0)
-        top, position = body.ops("TopK", 2, row, body.constant([1]), axis=1)  # [batch, 1]
-        gone = _suppressed(body, own, position, rows, width, overlap)
-        rest = body.op("Where", gone, body.constant(LOWEST, np.float32), row)
-        slot = body.op("Equal", slots, turn)
-        absolute = position
-        results = []
-        if heads is None:
-            results.append(rest)
-        else:
-            absolute = body.op("Add", body.op("Mul", group, body.constant(rows)), position)
-            results.append(body.op("ScatterND", left, number, rest))
-        results.append(body.op("Where", slot, absolute, place))
-        results.append(body.op("Where", slot, top, score))
-        if heads is not None:
-            here = body.op("Equal", body.constant(np.arange(groups)[None]), group)
-            results.append(body.op("Where", here, reduce(body, "ReduceMax", rest, 1), now[3]))
-        best = body.op("ReduceMax", top, keepdims=0)
-        return body.op("Greater", best, body.constant(FLOOR, np.float32)), results
-
-    final = loop(write, count, states, step)
+    final = loop(write, count, states, turn.step)
     score = with_all_read(write, final[2], [final[0], *final[3:]], TensorProto.FLOAT)
     score = write.reshape(score, [-1, count])
     valid = write.op("Greater", score, write.constant(FLOOR, np.float32))
     return Picks(write.reshape(final[1], [-1, count]), score, valid)
 
 
-def _table(write: GraphWriter, boxes: str, groups: int, rows: int, overlap: Overlap, labels: str | None) -> str:
-    """Low corners, high corners, areas and perhaps labels of the boxes: [batch * groups, 5 or 6, rows]."""
-    columns = write.op("Transpose", write.reshape(boxes, [-1, rows, 4]), perm=[0, 2, 1])
-    one, other = write.slice(columns, 1, 0, 2), write.slice(columns, 1, 2, 4)
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A fact about boxes, twice: rows [batch * groups, n, rows] and one by one [batch * groups * rows, n, 1]."""
+
+    rows: str
+    cells: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What one turn of the loop needs from outside.
+
+    Attributes:
+        tables: of the boxes.
+        first: number of each picture's first group, int64 [batch, 1]; "" for one picture.
+    """
+
+    tables: list[Table]
+    first: str
+    groups: int
+    rows: int
+    count: int
+    overlap: Overlap
+
+    def step(self, body: GraphWriter, turn: str, now: list[str]) -> tuple[str, list[str]]:
+        """States: scores of what is left [batch * groups, rows], places and scores of what was kept [batch, count] and,
+        with several groups, the best score left in each [batch, groups]."""
+        left, place, score, *heads = now
+        group, number = self._best_group(body, heads)
+        index = body.reshape(number, [-1]) if group else ""
+        row, *own = [
+            body.op("Gather", table, index, axis=0) if group else table
+            for table in (left, *(table.rows for table in self.tables))
+        ]
+        top, position = body.ops("TopK", 2, row, body.constant([1]), axis=1)  # [batch, 1]
+        cell = body.op("Add", body.op("Mul", number, body.constant(self.rows)), position) if number else position
+        chosen = [body.op("Gather", table.cells, body.reshape(cell, [-1]), axis=0) for table in self.tables]
+        gone = _suppressed(body, list(zip(own, chosen, strict=True)), position, self.rows, self.overlap)
+        rest = body.op("Where", gone, body.constant(LOWEST, np.float32), row)
+        if group:
+            position = body.op("Add", body.op("Mul", group, body.constant(self.rows)), position)
+        slot = body.op("Equal", body.constant(np.arange(self.count)[None]), turn)
+        after = [
+            body.op("ScatterND", left, number, rest) if group else rest,
+            body.op("Where", slot, position, place),
+            body.op("Where", slot, top, score),
+        ]
+        if group:
+            here = body.op("Equal", body.constant(np.arange(self.groups)[None]), group)
+            after.append(body.op("Where", here, reduce(body, "ReduceMax", rest, 1), heads[0]))
+        found = body.op("Greater", body.op("ReduceMax", top, keepdims=0), body.constant(FLOOR, np.float32))
+        return found, after
+
+    def _best_group(self, body: GraphWriter, heads: list[str]) -> tuple[str, str]:
+        """The group with the best score left, counted within the picture ("" for one group) and over all pictures (""
+        for one group of one picture); int64 [batch, 1]."""
+        if not heads:
+            return "", self.first
+        _, group = body.ops("TopK", 2, heads[0], body.constant([1]), axis=1)
+        return group, body.op("Add", group, self.first) if self.first else group
+
+
+def _tables(write: GraphWriter, boxes: str, rows: int, overlap: Overlap, labels: str | None) -> list[Table]:
+    """Low corners (n = 2), high corners (2), areas (1) and perhaps labels (1) of the boxes."""
+    flat = write.reshape(boxes, [-1, 4])
+    one, other = write.slice(flat, 1, 0, 2), write.slice(flat, 1, 2, 4)
     low, high = write.op("Min", one, other), write.op("Max", one, other)
     size = write.op("Sub", high, low)
     if overlap.size_offset:
         size = write.op("Add", size, write.constant(overlap.size_offset, np.float32))
     area = write.op("Mul", write.slice(size, 1, 0, 1), write.slice(size, 1, 1, 2))
-    parts = [low, high, area]
-    if labels is not None:
-        parts.append(write.reshape(labels, [-1, 1, rows]))
-    return write.op("Concat", *parts, axis=1)
+    tables = []
+    for table, width in ((low, 2), (high, 2), (area, 1), *([(labels, 1)] if labels else [])):
+        by_row = write.op("Transpose", write.reshape(table, [-1, rows, width]), perm=[0, 2, 1])
+        tables.append(Table(by_row, write.reshape(table, [-1, width, 1])))
+    return tables
 
 
-def _suppressed(write: GraphWriter, table: str, position: str, rows: int, width: int, overlap: Overlap) -> str:
-    """Which boxes of a row the one at `position` [batch, 1] removes, itself included: bool [batch, rows]."""
-    index = write.op("Tile", write.reshape(position, [-1, 1, 1]), sizes(write, 1, width, 1))
-    chosen = write.op("GatherElements", table, index, axis=2)  # [batch, width, 1]
+def _suppressed(write: GraphWriter, facts: list[tuple[str, str]], position: str, rows: int, overlap: Overlap) -> str:
+    """Which boxes of a row the one at `position` [batch, 1] removes, itself included: bool [batch, rows].
 
-    def part(start: int, stop: int) -> tuple[str, str]:
-        return write.slice(table, 1, start, stop), write.slice(chosen, 1, start, stop)
-
-    cut = write.op("Sub", write.op("Min", *part(2, 4)), write.op("Max", *part(0, 2)))  # [batch, 2, rows]
+    `facts` are those of `_tables`: of the row [batch, n, rows] and of the one box [batch, n, 1].
+    """
+    low, high, areas, *labels = facts
+    cut = write.op("Sub", write.op("Min", *high), write.op("Max", *low))  # [batch, 2, rows]
     if overlap.apart == "zero":
         apart = write.op("Less", reduce(write, "ReduceMin", cut, 1), write.constant(0.0, np.float32))
         cut = write.op("Where", apart, write.constant(0.0, np.float32), cut)
     if overlap.cut_offset:
         cut = write.op("Add", cut, write.constant(overlap.cut_offset, np.float32))
-    cut = write.op("Relu", cut)
-    common = write.op("Mul", write.slice(cut, 1, 0, 1), write.slice(cut, 1, 1, 2))  # [batch, 1, rows]
-    union = write.op("Sub", write.op("Add", *part(4, 5)), common)
+    common = reduce(write, "ReduceProd", write.op("Relu", cut), 1)  # [batch, 1, rows]
+    union = write.op("Sub", write.op("Add", *areas), common)
     ratio = write.op("Div", common, write.op("Max", union, write.constant(SMALLEST, np.float32)))
     threshold = write.constant(overlap.threshold, np.float32)
     over = at_least(write, ratio, threshold) if overlap.inclusive else write.op("Greater", ratio, threshold)
-    if width == 6:
-        over = write.op("And", over, write.op("Equal", *part(5, 6)))
+    for own, other in labels:
+        over = write.op("And", over, write.op("Equal", own, other))
     itself = write.op("Equal", write.constant(np.arange(rows)[None]), position)
     return write.op("Or", write.reshape(over, [-1, rows]), itself)
