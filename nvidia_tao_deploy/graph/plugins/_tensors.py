@@ -35,6 +35,7 @@ class Node:
     """
 
     def __init__(self, node: onnx.NodeProto, inputs: Sequence[int], outputs: int) -> None:
+        self.op = node.op_type
         self.label = f"{node.op_type} '{node.name or node.output[0]}'"
         self.inputs = [name for name in node.input if name]
         self.outputs = list(node.output)

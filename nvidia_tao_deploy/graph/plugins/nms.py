@@ -79,7 +79,7 @@ def _decoded(facts: Node, write: GraphWriter, loc: str, prior: str, count: int, 
     if coding not in (CORNER, CENTER_SIZE, CORNER_SIZE, TF_CENTER):
         raise facts.error(f"codeType {coding}; expected 0 to 3")
     parts = write.reshape(as_float(write, prior), [-1, 2, count, 1, 4])
-    if facts.flag("isBatchAgnostic", False):
+    if facts.op == "NMS_TRT" and facts.flag("isBatchAgnostic", True):  # the other operator ignores it
         parts = write.slice(parts, 0, 0, 1)
     corners = write.reshape(write.slice(parts, 1, 0, 1), [-1, count, 1, 4])
     offsets = write.reshape(as_float(write, loc), [-1, count, per_prior, 4])

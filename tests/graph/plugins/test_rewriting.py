@@ -213,6 +213,26 @@ def test_the_static_forms_are_known_too() -> None:
     np.testing.assert_allclose(found[1], case.expected(case.runs[0])[1], atol=1e-6)
 
 
+def test_boxes_of_all_classes_suppress_each_other_when_asked() -> None:
+    case = first_case("EfficientNMS_TRT")
+    model, _ = plugins.rewrite(changed(case.model, class_agnostic=1))
+    options = {item.name: helper.get_attribute_value(item) for item in case.model.graph.node[0].attribute}
+    for feeds in case.runs:
+        wanted = formulas.efficient_nms(feeds["boxes"], feeds["scores"], None, {**options, "class_agnostic": 1})
+        for found, value in zip(run(model, feeds), wanted, strict=True):
+            np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-6)
+
+
+def test_static_ssd_takes_the_priors_of_the_first_picture() -> None:
+    case = first_case("NMSDynamic_TRT")
+    model = changed(case.model, isBatchAgnostic=1)
+    feeds = dict(case.runs[2])
+    for op, prior in (("NMSDynamic_TRT", feeds["prior"]), ("NMS_TRT", feeds["prior"][:1])):
+        model.graph.node[0].op_type = op
+        wanted = case.expected({**feeds, "prior": prior})
+        np.testing.assert_allclose(run(plugins.rewrite(model)[0], feeds)[0], wanted[0], rtol=1e-4, atol=2e-5)
+
+
 @pytest.mark.parametrize(
     ("op", "attributes", "message"),
     [
