@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy.errors import SpecError, did_you_mean, nearest
-from nvidia_tao_deploy.spec import proto_spec, yaml_file
+from nvidia_tao_deploy.spec import proto_spec, results, yaml_file
 from nvidia_tao_deploy.spec import schema as schemas
 from nvidia_tao_deploy.spec.fields import MISSING
 from nvidia_tao_deploy.spec.flags import Assignment
 from nvidia_tao_deploy.spec.migrate import COMMON, Migration, find, migrate, put
+from nvidia_tao_deploy.spec.sections import detach_above, is_interpolation, unlock, with_sections
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -79,6 +80,7 @@ def compose(
     merged = _merge(schema, file)
     given = [read for text in overrides if (read := _read_override(text, moves)).key.split(".")[0] not in HYDRAS_OWN]
     config = _override(schema, merged, given, ignored)
+    results.settle(config)
     spec = _build(schema(), config, _where(file, given))
     _report(schema, ignored)
     return Composed(spec, config, tuple(ignored))
@@ -102,7 +104,7 @@ def _sort_out(schema: type, tree: dict[str, Any], prefix: str, where: Callable[[
             _sort_out(schema, value, f"{key}.", where, ignored)
         elif value is None:
             del tree[name]  # 'evaluate:' with nothing below it: the section's defaults
-        else:
+        elif not is_interpolation(value):
             raise SpecError(f"{where(key)}: expected a section with keys, found '{value}'")
 
 
@@ -154,23 +156,12 @@ def _merge(schema: type, file: yaml_file.SpecFile) -> DictConfig:
     from omegaconf.errors import OmegaConfBaseException
 
     base = OmegaConf.structured(schema)
-    _open(base)
+    unlock(base)
     try:
-        return OmegaConf.merge(base, OmegaConf.create(file.tree))  # type: ignore[return-value]
+        return OmegaConf.merge(base, with_sections(schema, file.tree))  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         key = str(getattr(error, "full_key", None) or "").split("[")[0]
         raise SpecError(_type_message(schema, error, file.where(key) if key else str(file.path))) from error
-
-
-def _open(node: DictConfig) -> None:
-    """Let training keys be added to every section, so that ${...} can refer to them."""
-    from omegaconf import DictConfig, OmegaConf
-
-    OmegaConf.set_struct(node, False)
-    for name in node:
-        child = node._get_node(name)
-        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
-            _open(child)
 
 
 def _type_message(schema: type, error: Any, place: str) -> str:
@@ -251,6 +242,7 @@ def _override(schema: type, merged: DictConfig, overrides: Sequence[_Override], 
         place = item.place
         try:
             if not item.delete:
+                detach_above(merged, item.key)
                 OmegaConf.update(merged, item.key, value, merge=True, force_add=True)
             elif not _delete(merged, item.key):
                 logger.warning("%s: there is no such key to delete", place)
@@ -273,7 +265,7 @@ def _delete(config: DictConfig, key: str) -> bool:
 def _accept(schema: type, item: _Override, ignored: list[str]) -> Any:
     """The value to set, once the key is checked as those of the file are."""
     known = schemas.lookup(schema, item.key)
-    if isinstance(known, type) and not item.delete and not isinstance(item.value, dict):
+    if isinstance(known, type) and not (item.delete or isinstance(item.value, dict) or is_interpolation(item.value)):
         raise SpecError(
             f"{item.place}: '{item.key}' is a section with keys",
             hint=f"Set one of its keys: {item.key}.KEY=...",
@@ -294,7 +286,7 @@ def _accept(schema: type, item: _Override, ignored: list[str]) -> Any:
 def _is_single(value: Any) -> bool:
     """Whether a value stands for a list of one; ??? and ${...} stand for whole lists."""
     if isinstance(value, str):
-        return value != MISSING and not value.startswith("${")
+        return value != MISSING and not is_interpolation(value)
     return isinstance(value, (int, float))
 
 
@@ -310,7 +302,8 @@ def _build(defaults: Any, config: DictConfig, where: Callable[[str], str], prefi
         if name not in config and not OmegaConf.is_missing(config, name):
             continue  # deleted with ~key: the default
         if dataclasses.is_dataclass(kind):
-            values[name] = _build(getattr(defaults, name), config[name], where, f"{key}.")
+            section = _section(config, name, where(key))
+            values[name] = _build(getattr(defaults, name), section, where, f"{key}.")
             continue
         try:
             raw = None if OmegaConf.is_missing(config, name) else config[name]
@@ -323,6 +316,20 @@ def _build(defaults: Any, config: DictConfig, where: Callable[[str], str], prefi
             value = [item_schema(**item) for item in typing.cast("list[dict[str, Any]]", value)]
         values[name] = schemas.check_value(described, value, where(key))
     return dataclasses.replace(defaults, **values)
+
+
+def _section(config: DictConfig, name: str, place: str) -> DictConfig:
+    """The section, or the one that an interpolation in its place stands for."""
+    from omegaconf import DictConfig
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        section = config[name]
+    except OmegaConfBaseException as error:
+        raise SpecError(f"{place}: {str(error).splitlines()[0]}") from error
+    if not isinstance(section, DictConfig):
+        raise SpecError(f"{place}: expected a section with keys, found '{section}'")
+    return section
 
 
 def _report(schema: type, ignored: list[str]) -> None:

@@ -13,10 +13,8 @@ from nvidia_tao_deploy.errors import SpecError, TaoDeployError
 from nvidia_tao_deploy.files import reason, write_atomic
 from nvidia_tao_deploy.network import Network
 from nvidia_tao_deploy.spec.compose import Composed
+from nvidia_tao_deploy.spec.results import FOLDERS
 from nvidia_tao_deploy.status import Status
-
-FOLDERS = {"gen_trt_engine": "gen_trt_engine", "evaluate": "trt_evaluate", "inference": "trt_inference"}
-"""Sub-folder of the top results_dir per subtask, named as in TAO."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from nvidia_tao_deploy.spec import yaml_file
 from nvidia_tao_deploy.spec.fields import MISSING
 from nvidia_tao_deploy.spec.flags import Assignment
 from nvidia_tao_deploy.spec.migrate import find
-from nvidia_tao_deploy.tasks.context import FOLDERS
+from nvidia_tao_deploy.spec.results import FOLDERS
 
 
 def likely_folder(subtask: str, spec: str | None, overrides: Sequence[str | Assignment]) -> Path | None:
