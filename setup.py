@@ -18,7 +18,7 @@ def constants(*parts: str) -> dict[str, object]:
 
 
 VERSION = constants("release", "python", "version.py")["__version__"]
-COMMANDS = constants("nvidia_tao_deploy", "registry.py")["NETWORKS"]
+COMMANDS = constants("nvidia_tao_deploy", "registry.py")["COMMANDS"]
 
 setup(
     name="nvidia-tao-deploy",

@@ -30,6 +30,7 @@ from nvidia_tao_deploy.errors import (
 
 if TYPE_CHECKING:
     from nvidia_tao_deploy.network import Network
+    from nvidia_tao_deploy.spec.flags import Assignment
 
 logger = logging.getLogger("nvidia_tao_deploy")
 
@@ -38,7 +39,7 @@ class _Commands:
     """One attribute per network command, for the console scripts: `commands.dino()` runs `dino`."""
 
     def __getattr__(self, name: str) -> Callable[[], int]:
-        if name not in registry.NETWORKS:
+        if name not in registry.COMMANDS:
             raise AttributeError(name)
         return lambda: program(name, sys.argv[1:])
 
@@ -71,6 +72,8 @@ def main(command: str, argv: Sequence[str]) -> int:
 
     0 done; 2 command line or spec; 3 data; 4 engine build; 5 engine load or run; 130 Ctrl-C; 143 SIGTERM; 1 the rest.
     """
+    if command == registry.AGNOSTIC:
+        return _agnostic(argv)
     try:
         network = registry.load(command)
         arguments = parse(network, argv)
@@ -80,6 +83,23 @@ def main(command: str, argv: Sequence[str]) -> int:
     except SpecError as error:
         return _usage_error(command, error)
     return _guarded(network, arguments)
+
+
+def _agnostic(argv: Sequence[str]) -> int:
+    """Run the network that the spec names."""
+    from nvidia_tao_deploy import cli_agnostic
+
+    try:
+        resolved = cli_agnostic.resolve(argv)
+    except cli_agnostic.NoNetworkError as error:
+        _note_early_failure(registry.AGNOSTIC, *cli_agnostic.parts(error.words), error)
+        return _usage_error(registry.AGNOSTIC, error)
+    except SpecError as error:
+        return _usage_error(registry.AGNOSTIC, error)
+    if not resolved.network:
+        print(cli_agnostic.usage())
+        return EXIT_OK
+    return main(resolved.network, resolved.words)
 
 
 def _guarded(network: Network, arguments: Arguments) -> int:
@@ -129,7 +149,7 @@ def _run(network: Network, arguments: Arguments) -> None:
         folder = contexts.results_folder(composed.spec, arguments.subtask)
         contexts.make_folder(folder)
     except BaseException as error:
-        _note_early_failure(network, arguments, error)
+        _note_early_failure(network.name, arguments.subtask, arguments.spec, arguments.overrides, error)
         raise
     from nvidia_tao_deploy.status import Status
 
@@ -171,20 +191,22 @@ def _hint(network: Network, error: TaoDeployError) -> str | None:
     return f"Give {' or '.join(flag.names)} {flag.metavar}, or the key in the spec." if flag else error.hint
 
 
-def _note_early_failure(network: Network, arguments: Arguments, error: BaseException) -> None:
+def _note_early_failure(
+    command: str, subtask: str, spec: str | None, overrides: Sequence[str | Assignment], error: BaseException
+) -> None:
     """A FAILURE line for a spec that does not load: its results folder is read off as well as can be."""
     from nvidia_tao_deploy.status import Status
     from nvidia_tao_deploy.tasks.context import FOLDERS
     from nvidia_tao_deploy.tasks.early import likely_folder
 
-    folder = likely_folder(arguments.subtask, arguments.spec, arguments.overrides)
+    folder = likely_folder(subtask, spec, overrides)
     if folder is None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return
-    with Status(folder, network.name, FOLDERS[arguments.subtask]) as status:
+    with Status(folder, command, FOLDERS[subtask]) as status:
         status.failed(error)
 
 
@@ -209,8 +231,9 @@ def run_module(argv: Sequence[str]) -> int:
         print("usage: python -m nvidia_tao_deploy <network> <subtask> -e SPEC [key=value ...]\n\nnetworks:")
         for name, (_, summary) in registry.NETWORKS.items():
             print(f"  {name.ljust(width)}  {summary}")
+        print(f"  {registry.AGNOSTIC.ljust(width)}  the network that the spec's model_name names")
         return EXIT_OK
-    if argv[0] not in registry.NETWORKS:
-        hint = did_you_mean(argv[0], registry.NETWORKS) or f"Networks: {', '.join(registry.NETWORKS)}"
+    if argv[0] not in registry.COMMANDS:
+        hint = did_you_mean(argv[0], registry.COMMANDS) or f"Networks: {', '.join(registry.NETWORKS)}"
         return _usage_error("nvidia_tao_deploy", SpecError(f"unknown network '{argv[0]}'", hint))
     return program(argv[0], argv[1:])

@@ -35,6 +35,11 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "visual_changenet": ("visual_changenet", "changes between two pictures, per pixel or as a score"),
 }
 
+AGNOSTIC = "model_agnostic"
+"""The command that reads the name of the network from the spec."""
+
+COMMANDS = (*NETWORKS, AGNOSTIC)
+
 
 def load(command: str) -> Network:
     """Import the module that declares `command` and return the declaration.

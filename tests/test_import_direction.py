@@ -48,7 +48,7 @@ def layer(module: str) -> str:
     table = {
         "logs": "output", "signals": "output", "status": "output", "engine": "running", "pipeline": "running",
         "networks": "networks", "registry": "registry", "tasks": "tasks",
-        "cli": "front", "cli_arguments": "front", "cli_flags": "front", "__main__": "front",
+        "cli": "front", "cli_arguments": "front", "cli_flags": "front", "cli_agnostic": "front", "__main__": "front",
     }  # fmt: skip
     return table[head]
 
