@@ -100,8 +100,8 @@ class CentreCrop:
 class StretchCrop:
     """Stretch to `factor` times the network's size (truncated), then cut the middle out, exactly of that size.
 
-    With factor 1.14 this is what TAO's metric-learning networks do. A crop offset of half a pixel is rounded to even, as
-    Pillow rounds the corners of a crop; both corners from one offset, so that odd sizes come out right too.
+    With factor 1.14 this is what TAO's metric-learning networks do. A crop offset of half a pixel is rounded to even,
+    as Pillow rounds the corners of a crop; both corners from one offset, so that odd sizes come out right too.
     """
 
     factor: float = 1.14
