@@ -255,6 +255,8 @@ def decode_segment(spec: Spec, binding: Binding, map_size: str) -> DecodeSegment
 def decode_classify(spec: Spec, binding: Binding) -> Decode:
     """Raises SpecError when the model's output is not what difference_module makes."""
     module, info = spec.model.classify.difference_module, binding.outputs[OUTPUT]
+    if len(info.shape) > 2:
+        raise SpecError(f"task is classify, but the model's output is a map: {info}.", hint="Set task=segment.")
     columns = math.prod(info.shape[1:])
     fits = DYNAMIC in info.shape[1:] or columns == (2 if module == "learnable" else 1)
     if not fits:
