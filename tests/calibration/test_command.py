@@ -1,0 +1,237 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""gen_trt_engine with data_type INT8: where ranges come from, and every way in which they cannot be had."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from nvidia_tao_deploy.engine.calibration import cache
+from nvidia_tao_deploy.graph.model import is_quantised
+from tests.calibration.conftest import CALIBRATION, Int8Job
+from tests.makers import strict_json, tiny_model
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Everything beside the results folder."""
+    return {item.name: item.read_bytes() for item in folder.iterdir() if item.is_file()}
+
+
+def details(job: Int8Job) -> dict:
+    return strict_json(job.engine.with_name("tiny.engine.json").read_text())["details"]
+
+
+def test_calibration_makes_engine_cache_and_record(int8: Int8Job) -> None:
+    ran = int8.build()
+    assert ran.code == 0, ran.text
+    assert is_quantised(onnx.load(str(int8.engine)))
+    assert details(int8)["ranges"] == "calibration (entropy, 6 pictures)" and details(int8)["quantised_nodes"] == 1
+    amax = cache.read(int8.cache).amax
+    assert {"input", "scaled", "pixels", "pooled", "flat", "product", "logits", "output"} == set(amax)
+    assert 214 / 255 < amax["flat"] < 231 / 255  # the brightest channel of the pictures taken, as a mean
+    facts = strict_json(int8.facts.read_text())
+    assert facts["network"] == "classification_pyt" and facts["data"]["used"] == 6 and facts["algorithm"] == "entropy"
+    assert "Calibrating with 6 pictures: ranges of a whole network need more" in ran.text
+    scored = int8.run("evaluate", f"evaluate.trt_engine={int8.engine}")
+    assert scored.code == 0 and '"top_1_accuracy": 1.0' in (int8.results / "trt_evaluate/status.json").read_text()
+
+
+def test_fitting_cache_is_used_again_without_its_pictures(int8: Int8Job) -> None:
+    assert int8.build().code == 0
+    before = int8.cache.read_bytes()
+    ran = int8.build()
+    assert ran.code == 0 and "fits the model and the data: calibration is not run again" in ran.text
+    ran = int8.build(data=False)
+    assert ran.code == 0 and details(int8)["ranges"].startswith("cache ")
+    assert int8.cache.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "why"),
+    [
+        ((f"{CALIBRATION}cal_algorithm=minmax",), "algorithm was entropy, now minmax"),
+        ((f"{CALIBRATION}cal_batches=3",), "data changed: used 6, now 9"),
+        ((f"{CALIBRATION}cal_seed=4",), "data changed: seed 0, now 4"),
+        (("dataset.augmentation.mean=[0.1,0.1,0.1]",), "the preprocessing changed"),
+        ((f"{CALIBRATION}cal_force=true",), "is made anew"),
+    ],
+)
+def test_cache_that_does_not_fit_is_replaced(overrides: tuple[str, ...], why: str, int8: Int8Job) -> None:
+    assert int8.build().code == 0
+    ran = int8.build(*overrides)
+    assert ran.code == 0 and why in ran.text and "Calibrating 8 tensors" in ran.text
+    again = int8.build(*overrides[:-1] if "force" in overrides[-1] else overrides)
+    assert "calibration is not run again" in again.text
+
+
+def test_cache_of_other_weights_is_replaced_or_refused(int8: Int8Job) -> None:
+    assert int8.build().code == 0
+    int8.change_model()
+    before = files(int8.root)
+    ran = int8.build(data=False)
+    assert ran.code == 4 and "does not fit: it is of another model (ONNX sha256" in ran.err
+    assert files(int8.root) == before
+    ran = int8.build()
+    assert ran.code == 0 and "does not fit any more and is replaced: it is of another model" in ran.text
+
+
+def test_cache_from_elsewhere_is_used_with_a_warning(int8: Int8Job) -> None:
+    text = "TRT-8601-EntropyCalibration2\nflat: 3c010a14\n(Unnamed Layer* 3) [Constant]_output: 3c010a14\n"
+    int8.cache.write_text(text)
+    ran = int8.build()
+    assert ran.code == 0 and "no record of what it was made from, so it is used as it is (2 tensors)" in ran.text
+    assert "no range for 7 of the model's 8 activations: input, scaled" in ran.text
+    assert int8.cache.read_text() == text and not int8.facts.exists()
+
+
+def test_cache_of_another_network_is_refused(int8: Int8Job) -> None:
+    int8.cache.write_text("TRT-8503-EntropyCalibration2\nimages: 3c010a14\nbackbone/conv: 3c010a14\n")
+    before = files(int8.root)
+    ran = int8.build()
+    assert ran.code == 4 and "none of its 2 tensors is in the model: it is of another network" in ran.err
+    assert "It has backbone/conv, images; the model has input" in ran.err
+    assert files(int8.root) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\x02", b"TRT-8503-EntropyCalibration2\ninput: xyz\n"])
+def test_damaged_cache_is_an_error_and_stays(content: bytes, int8: Int8Job) -> None:
+    int8.cache.write_bytes(content)
+    int8.engine.write_bytes(b"old engine")
+    before = files(int8.root)
+    ran = int8.build()
+    assert ran.code == 3 and "calibration.cache: " in ran.err and "cal_force=true" in ran.err
+    assert files(int8.root) == before
+    assert int8.build(f"{CALIBRATION}cal_force=true").code == 0
+
+
+def test_neither_data_nor_cache(int8: Int8Job) -> None:
+    ran = int8.build(data=False, cache=False)
+    assert ran.code == 2 and "neither calibration data nor a cache" in ran.err and "cal_image_dir" in ran.err
+    ran = int8.build(data=False)
+    assert ran.code == 2 and "calibration.cache: no such file" in ran.err
+    assert not int8.engine.exists() and not int8.cache.exists()
+
+
+def test_too_few_pictures(int8: Int8Job) -> None:
+    ran = int8.build(f"{CALIBRATION}cal_batches=4")
+    assert ran.code == 3 and "9 pictures; cal_batch_size 3 x cal_batches 4 needs 12" in ran.err
+    assert not int8.engine.exists() and not int8.cache.exists()
+
+
+def test_unreadable_pictures(int8: Int8Job) -> None:
+    for path in sorted(int8.images.glob("*/0.png")):
+        path.write_bytes(b"no picture")
+    ran = int8.build()
+    assert ran.code == 0 and "Calibrating with" in ran.text
+    for path in sorted(int8.images.glob("*/1.png")):
+        path.write_bytes(b"no picture")
+    int8.cache.unlink()
+    ran = int8.build()
+    assert ran.code == 3 and "no other is left to take its place" in ran.err and not int8.cache.exists()
+
+
+def test_missing_folder(int8: Int8Job) -> None:
+    ran = int8.build(f"{CALIBRATION}cal_image_dir=[{int8.root}/nowhere]")
+    assert ran.code == 3 and "nowhere (gen_trt_engine.tensorrt.calibration.cal_image_dir): no such folder" in ran.err
+
+
+def test_fixed_batch_of_the_model_counts(int8: Int8Job) -> None:
+    tiny_model(int8.model, batch=2)
+    ran = int8.build()
+    assert ran.code == 0 and "batch size is fixed to 2: cal_batch_size=3 has no effect" in ran.text
+    assert strict_json(int8.facts.read_text())["data"]["used"] == 4
+
+
+def test_not_a_number_in_the_model(int8: Int8Job) -> None:
+    tiny_model(int8.model, head="nan")
+    before = files(int8.root)
+    ran = int8.build()
+    assert ran.code == 4 and "tensor 'output' (Log 'output') has NaN among its values in batch 1" in ran.err
+    assert files(int8.root) == before
+
+
+def test_tensors_that_are_always_zero_are_left_alone(int8: Int8Job) -> None:
+    model = onnx.load(str(int8.model))
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
+    pooled = next(node for node in nodes if node.op_type == "Flatten")
+    nodes.insert(nodes.index(pooled), helper.make_node("Sub", ["pooled", "pooled"], ["nothing"]))
+    pooled.input[0] = "nothing"
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, str(int8.model))
+    ran = int8.build()
+    assert "tensors are zero on all pictures and are not quantised: nothing" in ran.text
+    assert ran.code == 4 and "no layer can be quantised to INT8: product: 'flat' is always zero" in ran.err
+
+
+def test_model_with_qdq_nodes_is_taken_as_it_is(int8: Int8Job) -> None:
+    assert int8.build().code == 0
+    int8.engine.rename(int8.model)
+    ran = int8.build(data=False, cache=False)
+    assert ran.code == 0 and "carries Q/DQ nodes: its own ranges count, no calibration is run" in ran.text
+    assert details(int8)["ranges"] == "the model's own Q/DQ nodes"
+
+
+def test_layer_kept_out_by_the_spec(int8: Int8Job) -> None:
+    model = onnx.load(str(int8.model))
+    for index, node in enumerate(model.graph.node):
+        node.name = f"/{node.op_type}:{index}"
+    onnx.save(model, str(int8.model))
+    ran = int8.build("gen_trt_engine.tensorrt.layers_precision=['/MatMul:4:fp32']")
+    assert ran.code == 4 and "no layer can be quantised to INT8: /MatMul:4: fp32 by layers_precision" in ran.err
+    ran = int8.build("gen_trt_engine.tensorrt.layers_precision=['/Matmul:4:fp32']")
+    assert ran.code == 4 and "Nearest: /MatMul:4" in ran.err
+
+
+def test_ranges_of_quantisation_aware_training(int8: Int8Job) -> None:
+    scales = int8.root / "qat.json"
+    scales.write_text(json.dumps({"tensor_scales": {"flat": 1.27, "elsewhere": 3.0}}))
+    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", data=False)
+    assert ran.code == 0 and "no range for 7 of the model's 8 activations" in ran.text
+    assert "1 tensors are not in the model: elsewhere" in ran.text
+    # scale = amax / 127 = 0.01 = 3c23d70a
+    assert int8.cache.read_text().splitlines()[1] == "flat: 3c23d70a"
+    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", f"{CALIBRATION}force_ptq=true", f"{CALIBRATION}cal_force=true")
+    assert ran.code == 0 and details(int8)["ranges"].startswith("calibration")
+
+
+def test_tensorfile_is_written_once_and_then_read(int8: Int8Job) -> None:
+    data = int8.root / "data.tensorfile"
+    assert int8.build(f"{CALIBRATION}cal_data_file={data}", cache=False).code == 0
+    with h5py.File(data) as file:
+        assert file.attrs["count"] == 2 and tuple(file.attrs["shape"]) == (3, 3, 16, 16)
+        stored = file["_tensorfile_array_key__0/_tensorfile_array_key_"][()]
+    assert np.isfinite(stored).all() and stored.std() > 0.1
+    first = int8.engine.read_bytes()
+    for path in int8.images.glob("*/*.png"):
+        path.unlink()
+    ran = int8.build(f"{CALIBRATION}cal_data_file={data}", cache=False)
+    assert ran.code == 0 and int8.engine.read_bytes() == first
+    ran = int8.build(f"{CALIBRATION}cal_data_file={data}", f"{CALIBRATION}cal_batches=3", cache=False)
+    assert ran.code == 3 and "holds 2 batches; cal_batches asks for 3" in ran.err
+    ran = int8.build(f"{CALIBRATION}cal_data_file={data}", f"{CALIBRATION}cal_batch_size=4", cache=False)
+    assert ran.code == 3 and "batch 0 holds 3 pictures; cal_batch_size is 4" in ran.err
+
+
+def test_fp16_keeps_what_overflows_in_fp32(int8: Int8Job) -> None:
+    model = onnx.load(str(int8.model))
+    nodes = list(model.graph.node)
+    big = helper.make_tensor("big", onnx.TensorProto.FLOAT, [], [1e4])
+    model.graph.initializer.append(big)
+    nodes[-1].CopyFrom(helper.make_node("Mul", ["logits", "big"], ["large"], name="blow_up"))
+    nodes.append(helper.make_node("Div", ["large", "big"], ["output"], name="shrink"))
+    del model.graph.node[:]
+    model.graph.node.extend([onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes])
+    onnx.save(model, str(int8.model))
+    fp16 = "gen_trt_engine.tensorrt.data_type=fp16"
+    ran = int8.build(fp16)
+    assert ran.code == 0 and "2 nodes are kept in FP32: their values come near FP16's limit" in ran.text, ran.text
+    ran = int8.run("evaluate", f"evaluate.trt_engine={int8.engine}")
+    assert '"top_1_accuracy": 1.0' in (int8.results / "trt_evaluate/status.json").read_text()
