@@ -27,11 +27,14 @@ class Show:
         network: command and spec (examples/specs/<network>.yaml).
         figure: key of results.json, and its name in the table.
         look: what is worth opening, as a pattern below the inference results.
+        model, pictures: below the folder, for networks with options of their own (examples/specs/<network>.txt).
     """
 
     network: str
     figure: tuple[str, str]
     look: str
+    model: str = ""
+    pictures: str = ""
 
 
 SHOWS = (
@@ -40,6 +43,13 @@ SHOWS = (
     Show("dino", ("AP", "mAP 0.5:0.95"), "images_annotated/**/*.jpg"),
     Show("ocdnet", ("F-measure", "H-mean"), "**/*_result.jpg"),
     Show("ocrnet", ("Accuracy", "exact match"), "*.csv"),
+    Show(
+        "lprnet",
+        ("Accuracy", "exact match"),
+        "images_annotated/*.jpg",
+        model="models/lprnet/lprnet.onnx",
+        pictures="data/lprnet/image",
+    ),
 )
 
 
@@ -69,14 +79,26 @@ def main() -> int:
 def run(show: Show, folder: Path) -> int:
     """The three subtasks; returns the exit code of the first that fails."""
     for subtask in SUBTASKS:
-        command = [show.network, subtask, "-e", str(HERE / "specs" / f"{show.network}.yaml")]
-        overrides = [f"results_dir={folder / 'results' / show.network}"]
-        print(f"\n$ {' '.join([*command, *overrides])}", flush=True)
-        code = subprocess.run([sys.executable, "-m", "nvidia_tao_deploy", *command, *overrides], check=False).returncode
+        spec = HERE / "specs" / f"{show.network}.{'txt' if show.model else 'yaml'}"
+        command = [show.network, subtask, "-e", str(spec)]
+        results = folder / "results" / show.network
+        command += options(show, subtask, folder) if show.model else [f"results_dir={results}"]
+        print(f"\n$ {' '.join(command)}", flush=True)
+        code = subprocess.run([sys.executable, "-m", "nvidia_tao_deploy", *command], check=False).returncode
         if code:
             print(f"{show.network} {subtask} ended with exit code {code}", file=sys.stderr)
             return code
     return 0
+
+
+def options(show: Show, subtask: str, folder: Path) -> list[str]:
+    """What a network with a protobuf-text spec is told on the command line."""
+    results = folder / "results" / show.network
+    engine, where = str(results / "model.engine"), ["-r", str(results / SUBTASKS[subtask])]
+    if subtask == "gen_trt_engine":
+        return [*where, "-m", str(folder / show.model), "--engine_file", engine, "--max_batch_size", "16"]
+    shown = ["-i", str(folder / show.pictures), "inference.annotate=true"] if subtask == "inference" else []
+    return [*where, "-m", engine, "-b", "16", *shown]
 
 
 def row(show: Show, folder: Path) -> tuple[str, ...]:

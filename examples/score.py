@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Score the example models with ONNX Runtime and a few lines of our own, apart from the package.
 
-    python examples/score.py demo [--only fashion_mnist,detector,ocr]
+    python examples/score.py demo [--only fashion_mnist,detector,ocr,pairs]
 
 These are the figures in README.md: what `<network> evaluate` must reach on the same files. The preprocessing follows
 each network's convention; boxes are scored by faster-coco-eval. Text is matched here.
@@ -203,10 +203,73 @@ def score_ocr(folder: Path) -> None:
     )
 
 
+# --- pairs ----------------------------------------------------------------------------------------------------------
+
+
+def pixels(file: Path, size: tuple[int, int]) -> np.ndarray:
+    """A picture as [3, h, w] float32 in 0..1, stretched to (height, width) on float pixels."""
+    picture = np.asarray(Image.open(file).convert("RGB"), np.float32)
+    return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1) / 255
+
+
+def inspection_scores(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """What one of the inspection toys says about every pair [N], and whether the pair is a defect [N]."""
+    model = session(folder / f"models/{name}.onnx")
+    root, mean, std = folder / "data/inspection", MEAN[:, None, None], STD[:, None, None]
+    rows = [line.split(",") for line in (root / "pairs.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    lights, scores = ("LowAngleLight", "SolderLight", "UniformLight", "WhiteLight"), []
+    for unit, golden, part, _ in rows:
+        feeds = {}
+        for key, where in (("input_1", unit), ("input_2", golden)):
+            tiles = [pixels(root / "images" / where / f"{part}_{light}.jpg", (48, 64)) for light in lights]
+            feeds[key] = ((np.concatenate(tiles, axis=1) - mean) / std)[None]
+        found = model.run(None, feeds)
+        if len(found) == 2:
+            scores.append(float(np.sqrt(((found[0] - found[1]) ** 2).sum())))
+        elif found[0].shape == (1, 2):
+            scores.append(float(1 / (1 + np.exp(found[0][0, 0] - found[0][0, 1]))))
+        else:
+            scores.append(float(found[0].item()))
+    return np.array(scores), np.array([row[3] != "PASS" for row in rows])
+
+
+def change_confusion(folder: Path) -> np.ndarray:
+    """Pixels of all scenes by truth and prediction [2, 2], at the size of the pictures."""
+    model, root = session(folder / "models/change_segment.onnx"), folder / "data/change"
+    counts = np.zeros((2, 2), int)
+    for name in (root / "list/test.txt").read_text(encoding="utf-8").split():
+        before, after = (pixels(root / part / name, (96, 96))[None] * 2 - 1 for part in "AB")
+        final = model.run(["output_final"], {"input0": before, "input1": after})[0][0]
+        truth = np.asarray(Image.open(root / "label" / name.replace(".jpg", ".png"))) > 0
+        small = Image.fromarray(final.argmax(axis=0).astype(np.uint8))
+        found = np.asarray(small.resize(truth.shape[::-1], Image.Resampling.NEAREST)) > 0
+        for i in (0, 1):
+            for j in (0, 1):
+                counts[i, j] += int(((truth == i) & (found == j)).sum())
+    return counts
+
+
+def score_pairs(folder: Path) -> None:
+    """Accuracy of the inspection toys at the margins of their specs, IoU of the change toy."""
+    for name, margin in (
+        ("optical_inspection", 1.0), ("change_classify_euclidean", 1.0), ("change_classify_learnable", 0.5),
+    ):  # fmt: skip
+        scores, defect = inspection_scores(folder, name)
+        right, found = (scores > margin) == defect, scores[defect] > margin
+        print(
+            f"  {name}: total accuracy {100 * right.mean():.2f} %, of the defects {100 * found.mean():.2f} %, "
+            f"margin {margin} ({len(defect)} pairs, {defect.sum()} defects)"
+        )
+    counts = change_confusion(folder)
+    iou = np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts))
+    print(f"  change_segment: mIoU {iou.mean():.4f}, IoU of change {iou[1]:.4f} ({counts.sum()} pixels)")
+
+
 GROUPS: dict[str, Callable[[Path], None]] = {
     "fashion_mnist": score_fashion_mnist,
     "detector": score_detector,
     "ocr": score_ocr,
+    "pairs": score_pairs,
 }
 
 

@@ -48,7 +48,7 @@ def test_items_that_need_no_connection(tmp_path: Path, capsys: pytest.CaptureFix
     assert not list(tmp_path.rglob("*.part"))
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "one").rglob("*")}
     assert prepare.main([str(tmp_path / "one"), "--only", "fashion_mnist,detector", "--small"]) == 0
-    assert capsys.readouterr().out.count("(there already)") == 7
+    assert capsys.readouterr().out.count("(there already)") == 11
     assert before == {file: file.stat().st_mtime_ns for file in (tmp_path / "one").rglob("*")}
 
 
@@ -78,14 +78,14 @@ def test_what_cannot_be_fetched_is_said_and_the_rest_is_made(
     cache = tmp_path / "cache"
     assert prepare.main([str(tmp_path / "out"), "--small", "--cache", str(cache)]) == 3
     said = capsys.readouterr()
-    assert "Not made: models/ocdnet.onnx, models/ocrnet, data/ocdnet, data/ocrnet" in said.err
+    assert "Not made: models/ocdnet.onnx, models/ocrnet, data/ocdnet, data/ocrnet, models/lprnet, data/lprnet" in said.err
     assert "pip could not fetch rapidocr_onnxruntime-1.4.4-py3-none-any.whl" in said.err
     assert (tmp_path / "out/data/detector/annotations.json").exists()
     assert not (tmp_path / "out/models/ocrnet").exists()
     assert not (tmp_path / "out/data/ocdnet").exists()
     assert not list(cache.iterdir())
     assert sorted(path.name for path in (tmp_path / "out/data").iterdir()) == [
-        "change", "detector", "fashion_mnist", "inspection",
+        "change", "detector", "fashion_mnist", "fashion_mnist_tables", "inspection",
     ]  # fmt: skip
 
 
