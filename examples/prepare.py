@@ -209,15 +209,57 @@ def pairs_items() -> list[Item]:
     return [*models, Item("data/inspection", sources, inspection), Item("data/change", sources, changes)]
 
 
+def retrieval_items() -> list[Item]:
+    """The classifier's features as an embedding model; its test pictures as gallery and queries."""
+    import onnx
+    from fashion_mnist import data, embedding
+
+    def model(settings: Settings, path: Path) -> str:
+        onnx.save(embedding.embedding_model(), path)
+        return f"{path.stat().st_size / 1e6:.1f} MB"
+
+    def pictures(settings: Settings, path: Path) -> str:
+        gallery, queries = embedding.write_retrieval(path, *((1000, 100) if settings.small else ()))
+        return f"{gallery} pictures in the gallery, {queries} queries"
+
+    made_by = Path(embedding.__file__)
+    sources = (made_by, Path(data.__file__), data.TEST_IMAGES, data.TEST_LABELS)
+    return [
+        Item("models/embedding.onnx", (data.MODEL, made_by), model, folder=False),
+        Item("data/retrieval", sources, pictures),
+    ]
+
+
+def backbones_items() -> list[Item]:
+    """Vision transformers with random weights, with the tensors of nvdinov2 and mae."""
+    import onnx
+    from backbones import models
+
+    def saved(model: Callable[[], onnx.ModelProto]) -> Callable[[Settings, Path], str]:
+        def make(settings: Settings, path: Path) -> str:
+            onnx.save(model(), path)
+            return f"random weights, {path.stat().st_size / 1e6:.1f} MB"
+
+        return make
+
+    sources = (Path(models.__file__),)
+    return [
+        Item("models/nvdinov2_random.onnx", sources, saved(models.nvdinov2_model), folder=False),
+        Item("models/mae_random.onnx", sources, saved(models.mae_model), folder=False),
+    ]
+
+
 GROUPS: dict[str, Callable[[], list[Item]]] = {
     "fashion_mnist": fashion_mnist_items,
     "detector": detector_items,
     "ocr": ocr_items,
     "pairs": pairs_items,
     "lprnet": lprnet_items,
+    "retrieval": retrieval_items,
+    "backbones": backbones_items,
     "ocr_small": ocr_small_items,
 }
-DEFAULT_GROUPS = ("fashion_mnist", "detector", "pairs", "ocr", "lprnet")
+DEFAULT_GROUPS = ("fashion_mnist", "detector", "pairs", "ocr", "lprnet", "retrieval", "backbones")
 
 
 def copy_of(source: Path) -> Callable[[Settings, Path], str]:

@@ -51,6 +51,7 @@ class MaeDataset:
 
 @dataclass
 class MaeSpec(Spec):
+    model: Any = ignored("the ONNX model says it all")
     dataset: MaeDataset = section(MaeDataset)
 
 
