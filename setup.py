@@ -53,9 +53,11 @@ setup(
         "gpu": ["tensorrt>=8.5", "cuda-python>=11.8"],
         "gpu-decode": ["nvidia-nvimgcodec-cu12>=0.5"],
         "mpi": ["mpi4py>=3.1"],
+        "tensorfile": ["h5py>=3.8"],
         "dev": [
             "docker>=7",
             "faster-coco-eval>=1.6",  # a second opinion on our COCO metric: examples/score.py, benchmarks/
+            "h5py>=3.8",
             "hypothesis>=6",
             "mypy>=1.8",
             "pexpect>=4.8",

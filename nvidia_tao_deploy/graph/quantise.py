@@ -117,11 +117,6 @@ def _activations(reader: GraphReader) -> list[str]:
     return [name for name in moving if reader.elem_types.get(name) == TensorProto.FLOAT]
 
 
-def candidates(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The nodes that can be quantised."""
-    return _Quantiser(model, {}, INT8, True, {}).candidates()
-
-
 def needed(model: onnx.ModelProto) -> list[str]:
     """Activations whose ranges `quantise` uses."""
     quantiser = _Quantiser(model, {}, INT8, True, {})

@@ -13,7 +13,8 @@ import pytest
 
 from tests.makers import ROOT, Ran, run_here
 
-FIGURES = {"classification_pyt": "top_1_accuracy", "dino": "AP", "rtdetr": "AP", "ocrnet": "Accuracy", "ocdnet": "Hmean"}
+FIGURES = {"classification_pyt": "top_1_accuracy", "dino": "AP", "ocrnet": "Accuracy"}
+CALIBRATION = "gen_trt_engine.tensorrt.calibration."
 
 
 def prepared(folder: Path, only: str, *options: str) -> Path:
@@ -82,9 +83,8 @@ def test_detection(pictures: Path, at) -> None:
     exact = accuracy("dino", Path("demo/models/detector_gridsample.onnx"))
     for algorithm in ("entropy", "minmax"):
         ran, engine = build(
-            "dino", "INT8", f"gen_trt_engine.tensorrt.calibration.cal_algorithm={algorithm}",
-            "gen_trt_engine.tensorrt.calibration.cal_batches=8",
-        )  # fmt: skip
+            "dino", "INT8", f"{CALIBRATION}cal_algorithm={algorithm}", f"{CALIBRATION}cal_batches=8"
+        )
         assert ran.code == 0, ran.text
         assert accuracy("dino", engine) >= exact - 0.01, algorithm
 
@@ -103,7 +103,7 @@ def test_text_recognition(text: Path, at) -> None:
 @pytest.mark.parametrize("network", ["classification_pyt", "dino", "deformable_detr"])
 def test_tensorrt_rtx_builds(network: str, precision: str, pictures: Path, at) -> None:
     at(pictures)
-    few = ("gen_trt_engine.tensorrt.calibration.cal_batches=2", "gen_trt_engine.tensorrt.calibration.cal_algorithm=minmax")
+    few = (f"{CALIBRATION}cal_batches=2", f"{CALIBRATION}cal_algorithm=minmax")
     ran, engine = build(network, precision, "gen_trt_engine.backend=tensorrt_rtx", *few)
     assert ran.code == 0, ran.text
     facts = json.loads(engine.with_name(f"{engine.name}.json").read_text(encoding="utf-8"))["details"]

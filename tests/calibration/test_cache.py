@@ -30,7 +30,10 @@ def test_writing_tensorrts_text() -> None:
     assert text.encode() == b"\n".join(TEXT.split(b"\n")[:3]) + b"\n"
 
 
-@given(st.dictionaries(st.text("abc/:_. 0", min_size=1).map(lambda name: f"n{name}n"), st.floats(1e-6, 1e6), min_size=1))
+NAMES = st.text("abc/:_. 0", min_size=1).map(lambda name: f"n{name}n")
+
+
+@given(st.dictionaries(NAMES, st.floats(1e-6, 1e6), min_size=1))
 def test_what_is_written_is_read(amax: dict[str, float]) -> None:
     found = cache.parse(cache.format_text(amax, cache.header("minmax")).encode(), "x").amax
     assert list(found) == list(amax)
@@ -64,10 +67,6 @@ def test_damaged_files_say_where(content: bytes, message: str | None, tmp_path: 
 @pytest.mark.parametrize(("numbers", "code"), [((8, 5, 3, 1), 8503), ((8, 6, 1), 8601), ((10, 3, 0, 26), 100300)])
 def test_version_numbers(numbers: tuple[int, ...], code: int) -> None:
     assert cache.version_code(numbers) == code
-
-
-def test_header_can_be_exchanged() -> None:
-    assert cache.with_header(TEXT, "TRT-8601-MinMaxCalibration").split(b"\n", 1)[1] == TEXT.split(b"\n", 1)[1]
 
 
 def test_facts_belong_to_one_content(tmp_path: Path) -> None:

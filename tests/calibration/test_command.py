@@ -198,7 +198,8 @@ def test_ranges_of_quantisation_aware_training(int8: Int8Job) -> None:
     assert "1 tensors are not in the model: elsewhere" in ran.text
     # scale = amax / 127 = 0.01 = 3c23d70a
     assert int8.cache.read_text().splitlines()[1] == "flat: 3c23d70a"
-    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", f"{CALIBRATION}force_ptq=true", f"{CALIBRATION}cal_force=true")
+    anew = (f"{CALIBRATION}force_ptq=true", f"{CALIBRATION}cal_force=true")
+    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", *anew)
     assert ran.code == 0 and details(int8)["ranges"].startswith("calibration")
 
 

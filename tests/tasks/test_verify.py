@@ -137,9 +137,8 @@ def test_wrong_engine_is_not_kept_and_the_old_one_stays(colours: ColourJob, wron
 
 def test_outputs_judge_where_nothing_can_be_decoded(colours: ColourJob, wrong_engines: None) -> None:
     pictures = f"gen_trt_engine.tensorrt.calibration.cal_image_dir={colours.images}"
-    ran = colours.run(
-        "gen_trt_engine", VERIFY, "gen_trt_engine.tensorrt.data_type=fp16", pictures, "dataset.test_dataset.images_dir=''"
-    )
+    fp16, no_data = "gen_trt_engine.tensorrt.data_type=fp16", "dataset.test_dataset.images_dir=''"
+    ran = colours.run("gen_trt_engine", VERIFY, fp16, pictures, no_data)
     assert ran.code == 4 and "output 'output': cosine" in ran.err and "gen_trt_engine.verify_cosine=0.99" in ran.err
 
 
@@ -163,10 +162,10 @@ def test_unreadable_pictures_are_left_out(colours: ColourJob) -> None:
 
 def test_pictures_that_calibrated_come_last(tmp_path: Path, colours: ColourJob) -> None:
     from nvidia_tao_deploy.data.pictures import picture_samples
+    from nvidia_tao_deploy.graph.model import load
+    from nvidia_tao_deploy.networks.classification_pyt import NETWORKS
     from nvidia_tao_deploy.pipeline.calibration import order
     from nvidia_tao_deploy.spec.compose import compose
-    from nvidia_tao_deploy.networks.classification_pyt import NETWORKS
-    from nvidia_tao_deploy.graph.model import load
     from nvidia_tao_deploy.tasks import trial
     from nvidia_tao_deploy.tasks.context import Context
 

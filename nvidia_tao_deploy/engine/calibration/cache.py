@@ -122,12 +122,6 @@ def _content(path: Path) -> bytes:
         raise DataError(f"cal_cache_file: {path}: cannot be read: {error.strerror}.") from error
 
 
-def with_header(content: bytes, first_line: str) -> bytes:
-    """The same scales under another first line."""
-    _, _, rest = content.partition(b"\n")
-    return first_line.encode() + b"\n" + rest
-
-
 def facts_path(path: Path) -> Path:
     """The json file that belongs to a cache file."""
     return path.with_name(f"{path.name}.json")

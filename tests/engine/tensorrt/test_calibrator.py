@@ -1,0 +1,157 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Feeding TensorRT's calibrator: order, errors and the cache, with memory of our own in place of the GPU's."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nvidia_tao_deploy.engine.calibration import cache, obtain
+from nvidia_tao_deploy.engine.contract import BuildPlan, Calibration
+from nvidia_tao_deploy.engine.tensorrt import build, calibrator, cuda
+from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, Dialect
+from nvidia_tao_deploy.errors import BuildError, DataError, SpecError
+
+MADE = b"TRT-8503-EntropyCalibration2\nx: 3f800000\n"
+
+
+class HostBuffer:
+    """Host memory behind DeviceBuffer's surface."""
+
+    freed = 0
+
+    def __init__(self) -> None:
+        self.pointer = 0
+
+    def reserve(self, size: int) -> bool:
+        if not self.pointer:
+            self.memory = ctypes.create_string_buffer(size)
+            self.pointer = ctypes.addressof(self.memory)
+        return True
+
+    def free(self) -> None:
+        HostBuffer.freed += 1
+
+
+@pytest.fixture(autouse=True)
+def host_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def call(name: str, target: int, source: int, size: int, kind: object) -> None:
+        assert name == "cudaMemcpy"
+        ctypes.memmove(target, source, size)
+
+    monkeypatch.setattr(cuda, "DeviceBuffer", HostBuffer)
+    monkeypatch.setattr(cuda, "call", call)
+    monkeypatch.setattr(
+        cuda, "runtime", lambda: SimpleNamespace(cudaMemcpyKind=SimpleNamespace(cudaMemcpyHostToDevice=1))
+    )
+
+
+def calibration(batches: list[Any], cache_file: Path | None = None, **options: Any) -> Calibration:
+    def feed() -> Iterator[Any]:
+        for batch in batches:
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
+
+    return Calibration(feed, len(batches), 2, cache_file=cache_file, **options)
+
+
+def batch(value: float, rows: int = 2) -> dict[str, np.ndarray]:
+    return {"x": np.full((rows, 3), value, np.float32), "y": np.full((rows, 1), -value, np.float32)}
+
+
+def read(pointer: int, count: int) -> list[float]:
+    return np.ctypeslib.as_array((ctypes.c_float * count).from_address(pointer)).tolist()
+
+
+def test_batches_come_in_order_and_inputs_as_asked(tmp_path: Path) -> None:
+    path = tmp_path / "cal.cache"
+    feeder = calibrator.Feeder(calibration([batch(1), batch(2)], path), None, "unused")
+    assert feeder.shapes() == {"x": (2, 3), "y": (2, 1)} and feeder.cached() is None and feeder.batch_size == 2
+    for value in (1.0, 2.0):
+        y, x = feeder.batch(["y", "x"]) or (0, 0)
+        assert read(x, 6) == [value] * 6 and read(y, 2) == [-value] * 2
+    assert feeder.batch(["x", "y"]) is None
+    feeder.written = MADE
+    before = HostBuffer.freed
+    feeder.finish("TensorRT 8.5.3.1")
+    assert path.read_bytes() == MADE and HostBuffer.freed == before + 2
+    assert (cache.read_facts(path) or {})["calibrated_by"] == "TensorRT 8.5.3.1"
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        (DataError("picture 3 cannot be read"), "picture 3"),
+        (batch(2, rows=1), r"input 'x' has the shape \(1, 3\) after \(2, 3\)"),
+    ],
+)
+def test_what_goes_wrong_is_raised_afterwards_and_no_cache_is_kept(last: Any, message: str, tmp_path: Path) -> None:
+    feeder = calibrator.Feeder(calibration([batch(1), last], tmp_path / "cal.cache"), None, "unused")
+    feeder.shapes()
+    assert feeder.batch(["x", "y"]) is not None
+    assert feeder.batch(["x", "y"]) is None  # TensorRT takes this for the end and writes a cache of too little
+    feeder.written = MADE
+    with pytest.raises((DataError, BuildError), match=message):
+        feeder.finish("TensorRT")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_known_ranges_are_handed_over_under_the_running_version(tmp_path: Path) -> None:
+    known = obtain.Ranges({"x": 127.0}, "cache FILE")
+    feeder = calibrator.Feeder(None, known, cache.header("entropy", cache.version_code((8, 6, 1))))
+    assert feeder.cached() == b"TRT-8601-EntropyCalibration2\nx: 3f800000\n"
+    assert feeder.shapes() == {} and not feeder.calibrates and feeder.source == "cache FILE"
+    feeder.written = MADE
+    feeder.finish("TensorRT")  # nothing to keep
+
+
+def dialect(*names: str, **members: Any) -> Dialect:
+    """TensorRT with these classes only."""
+    return Dialect(SimpleNamespace(__version__="8.5.3.1", **dict.fromkeys(names, object), **members), TENSORRT)
+
+
+BOTH = ("IInt8EntropyCalibrator2", "IInt8MinMaxCalibrator")
+
+
+@pytest.mark.parametrize(("route", "expected"), [("auto", True), ("calibrator", True), ("qdq", False)])
+def test_route(route: str, expected: bool) -> None:
+    plan = BuildPlan("int8", calibration=calibration([], route=route))
+    assert build._by_calibrator(dialect(*BOTH), plan) is expected
+    if route == "calibrator":
+        with pytest.raises(BuildError, match=r"cal_route=calibrator: TensorRT 8.5.3.1 has no calibrator"):
+            build._by_calibrator(dialect(), plan)
+    else:
+        assert build._by_calibrator(dialect(), plan) is False
+
+
+def test_int8_without_anything_to_calibrate_with() -> None:
+    from tests.graph import models
+
+    with pytest.raises(SpecError, match="neither calibration data nor a cache"):
+        build._calibrator(dialect(*BOTH), models.classifier(), BuildPlan("int8"))
+
+
+def test_cache_of_another_network_does_not_reach_tensorrt(tmp_path: Path) -> None:
+    from tests.graph import models
+
+    path = tmp_path / "cal.cache"
+    path.write_bytes(MADE)
+    plan = BuildPlan("int8", calibration=calibration([], path))
+    with pytest.raises(BuildError, match="it is of another network"):
+        build._calibrator(dialect(*BOTH), models.classifier(), plan)
+
+
+def test_fp8_is_refused_with_the_reason() -> None:
+    kinds = SimpleNamespace(EXPLICIT_BATCH=0)
+    flags = SimpleNamespace(FP16=1)
+    old = dialect(NetworkDefinitionCreationFlag=kinds, DataType=SimpleNamespace(), BuilderFlag=flags)
+    with pytest.raises(BuildError, match=r"data_type=FP8: TensorRT 8.5.3.1 has no FP8 \(TensorRT 10"):
+        build._check_precision(old, BuildPlan("fp8"), False)
