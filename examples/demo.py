@@ -43,6 +43,9 @@ SHOWS = (
     Show("dino", ("AP", "mAP 0.5:0.95"), "images_annotated/**/*.jpg"),
     Show("ocdnet", ("F-measure", "H-mean"), "**/*_result.jpg"),
     Show("ocrnet", ("Accuracy", "exact match"), "*.csv"),
+    Show("optical_inspection", ("total_accuracy", "right, in %"), "*.csv"),
+    Show("visual_changenet", ("miou", "mIoU"), "combined_visualisation/**/*.jpg"),
+    Show("ml_recog", ("recall_at_1", "recall@1"), "images_annotated/**/*.jpg"),
     Show(
         "lprnet",
         ("Accuracy", "exact match"),
