@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Score the example models with ONNX Runtime and a few lines of our own, apart from the package.
 
-    python examples/score.py demo [--only fashion_mnist,detector,ocr,pairs]
+    python examples/score.py demo [--only fashion_mnist,detector,ocr,pairs,retrieval]
 
 These are the figures in README.md: what `<network> evaluate` must reach on the same files. The preprocessing follows
 each network's convention; boxes are scored by faster-coco-eval. Text is matched here.
@@ -265,11 +265,50 @@ def score_pairs(folder: Path) -> None:
     print(f"  change_segment: mIoU {iou.mean():.4f}, IoU of change {iou[1]:.4f} ({counts.sum()} pixels)")
 
 
+# --- metric learning -------------------------------------------------------------------------------------------------
+
+
+def stretched_crop(picture: Image.Image, size: int) -> Image.Image:
+    """Stretch to 1.14 times the size (bilinear), cut the middle: what `ml_recog` does."""
+    larger = int(1.14 * size)
+    left = round((larger - size) / 2)
+    stretched = picture.resize((larger, larger), Image.Resampling.BILINEAR)
+    return stretched.crop((left, left, left + size, left + size))
+
+
+def embed(model: onnxruntime.InferenceSession, files: list[Path]) -> np.ndarray:
+    """Embeddings of length 1."""
+    size = model.get_inputs()[0].shape[2]
+    rows = []
+    for first in range(0, len(files), 100):
+        pictures = [stretched_crop(Image.open(file).convert("RGB"), size) for file in files[first : first + 100]]
+        tensor = (np.stack([np.asarray(picture) for picture in pictures]).astype(np.float32) / 255 - MEAN) / STD
+        rows.append(model.run(None, {"input": tensor.transpose(0, 3, 1, 2)})[0])
+    embedded = np.concatenate(rows).astype(np.float64)
+    return embedded / np.linalg.norm(embedded, axis=1, keepdims=True)
+
+
+def score_retrieval(folder: Path) -> None:
+    """Recall@k, and the mean of the classes, of scikit-learn's nearest neighbours."""
+    from sklearn.neighbors import NearestNeighbors
+
+    model = session(folder / "models/embedding.onnx")
+    gallery, queries = (sorted((folder / "data/retrieval" / part).glob("*/*.png")) for part in ("gallery", "query"))
+    known, asked = (np.array([file.parent.name for file in files]) for files in (gallery, queries))
+    search = NearestNeighbors(n_neighbors=5, algorithm="brute").fit(embed(model, gallery))
+    right = known[search.kneighbors(embed(model, queries), return_distance=False)] == asked[:, None]
+    for k in (1, 5):
+        hits = right[:, :k].any(axis=1)
+        mean = np.mean([hits[asked == name].mean() for name in np.unique(asked)])
+        print(f"  recall@{k} {hits.mean():.4f}, mean of classes {mean:.4f} ({len(queries)} of {len(gallery)})")
+
+
 GROUPS: dict[str, Callable[[Path], None]] = {
     "fashion_mnist": score_fashion_mnist,
     "detector": score_detector,
     "ocr": score_ocr,
     "pairs": score_pairs,
+    "retrieval": score_retrieval,
 }
 
 
