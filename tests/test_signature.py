@@ -78,3 +78,26 @@ def test_how_tensors_are_written() -> None:
 @given(st.permutations([LOGITS, BOXES, info("x", 5), info("y", -1, 300, 4)]))
 def test_order_never_matters_when_names_agree(outputs: list[TensorInfo]) -> None:
     assert SIGNATURE.bind([IMAGE], outputs, "m", BuildError).outputs == {"pred_logits": LOGITS, "pred_boxes": BOXES}
+
+
+CHANGE = Signature(
+    inputs=(Tensor("input0", ("B", 3, "H", "W")),),
+    outputs=(Tensor("output_final", ("B", "classes", "H", "W"), last=True),),
+)
+SMALL, LARGE = info("output0", -1, 2, 4, 4), info("9876", -1, 2, 64, 64)
+PICTURE = info("input0", -1, 3, 64, 64)
+
+
+@pytest.mark.parametrize("outputs", [[SMALL, LARGE], [LARGE], [SMALL, info("x", -1, 2, 8, 8), LARGE]])
+def test_the_last_tensor_where_the_name_is_missing(outputs: list[TensorInfo]) -> None:
+    assert CHANGE.bind([PICTURE], outputs, "m.onnx", BuildError).outputs["output_final"] is LARGE
+
+
+def test_the_name_wins_over_the_last_place() -> None:
+    named = info("output_final", -1, 2, 64, 64)
+    assert CHANGE.bind([PICTURE], [named, SMALL], "m.onnx", BuildError).outputs["output_final"] is named
+
+
+@pytest.mark.parametrize(("shape", "fits"), [((-1,), True), ((-1, 2), True), ((-1, 2, 3), True), ((), False)])
+def test_any_number_of_further_axes(shape: tuple[int, ...], fits: bool) -> None:
+    assert Tensor("output", ("B", "...")).accepts(info("output", *shape)) is fits

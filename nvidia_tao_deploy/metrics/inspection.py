@@ -7,11 +7,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.metrics.classification import MATRIX_FILE, matrix_table
 from nvidia_tao_deploy.network import Frame, Report, Table
 from nvidia_tao_deploy.predictions import Score
+from nvidia_tao_deploy.render.confusion import matrix_picture
 
 if TYPE_CHECKING:
     import numpy as np
+
+CLASSES = ("PASS", "defect")
 
 
 def percent(part: int, whole: int) -> float:
@@ -69,7 +73,9 @@ class InspectionMetric:
             "false_alarm_of_all": percent(alarms, total),
         }
         results = {**figures, **counts, "num_pairs": total, "margin": self.margin}
-        return Report(figures, results, (self._scores(scores, defect), _confusion(counts), self._headline(figures)))
+        confusion = np.array([[passed, alarms], [missed, found]])
+        tables = (self._scores(scores, defect), matrix_table(CLASSES, confusion), self._headline(figures))
+        return Report(figures, results, tables, {MATRIX_FILE: matrix_picture(confusion, CLASSES)})
 
     def _headline(self, figures: dict[str, float]) -> Table:
         of = ("all pairs", "defects", "defects", "good units", "all pairs (6.25)", "all pairs (6.25)")
@@ -85,11 +91,3 @@ class InspectionMetric:
             spread = [float(value) for value in np.quantile(part, (0, 0.5, 1))] if len(part) else ["-"] * 3
             rows.append((name, len(part), *spread))
         return Table("Scores", ("pairs", "number", "smallest", "median", "largest"), tuple(rows))
-
-
-def _confusion(counts: dict[str, int]) -> Table:
-    rows = (
-        ("PASS", counts["good_passed"], counts["good_called_defect"]),
-        ("defect", counts["defects_missed"], counts["defects_found"]),
-    )
-    return Table("Confusion matrix (rows: truth, columns: prediction)", ("", "PASS", "defect"), rows)

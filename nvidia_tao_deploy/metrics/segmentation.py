@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.metrics.classification import MATRIX_FILE, WIDEST_MATRIX, matrix_table
 from nvidia_tao_deploy.network import Frame, Report, Table
 from nvidia_tao_deploy.predictions import Segmentation
+from nvidia_tao_deploy.render.confusion import matrix_picture
 
 if TYPE_CHECKING:
     import numpy as np
 
-WIDEST_MATRIX = 16
-"""Confusion matrices with more classes are not printed."""
 EPSILON = 2.0**-23
 """Float32's epsilon, added to every denominator as TAO Deploy does: a class without pixels has 0 in every figure."""
 
@@ -109,12 +109,9 @@ class SegmentationMetric:
         }
         tables = [self._per_class(columns, row), self._headline(means, counted)]
         if len(self.classes) <= WIDEST_MATRIX:
-            tables.insert(0, self._matrix())
-        return Report({**means, **per_class}, results, tuple(tables))
-
-    def _matrix(self) -> Table:
-        rows = [(name, *map(int, counts)) for name, counts in zip(self.classes, self.confusion, strict=True)]
-        return Table("Confusion matrix in pixels (rows: truth, columns: prediction)", ("", *self.classes), tuple(rows))
+            tables.insert(0, matrix_table(self.classes, self.confusion))
+        files = {MATRIX_FILE: matrix_picture(self.confusion, self.classes)}
+        return Report({**means, **per_class}, results, tuple(tables), files)
 
     def _per_class(self, columns: dict[str, np.ndarray], row: np.ndarray) -> Table:
         rows = [

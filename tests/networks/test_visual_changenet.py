@@ -124,6 +124,7 @@ def test_evaluate_and_what_it_writes(scenes: Scenes) -> None:
     row = Image.open(folder / "combined_visualisation/0.png.jpg")
     assert row.size == (4 * SIZE[1] + 3 * 10, SIZE[0])
     assert (folder / "0.png.jpg").is_file()
+    assert Image.open(folder / "confusion_matrix.png").format == "PNG"
 
 
 def test_scoring_at_the_network_s_size(scenes: Scenes) -> None:
@@ -155,6 +156,12 @@ def test_three_subtasks(scenes: Scenes, precision: str) -> None:
     engine = scenes.folder / "x.engine"
     assert scenes.run("evaluate", f"evaluate.trt_engine={engine}", "evaluate.map_size=network").code == 0
     assert scenes.results["miou"] == pytest.approx(1, abs=1e-6)
+
+
+def test_verify_judges_maps(scenes: Scenes) -> None:
+    ran = scenes.run("gen_trt_engine", "gen_trt_engine.verify=true", "gen_trt_engine.tensorrt.data_type=FP16")
+    assert ran.code == 0, ran.text
+    assert "predictions agree" in ran.out
 
 
 def test_many_classes_in_colours_that_do_not_change(tmp_path: Path) -> None:
