@@ -95,7 +95,7 @@ class GenTrtEngineSection:
     verbose: bool = option(False, "show the builder's verbose log")
     verify: bool = option(False, "run the new engine and the FP32 model on real pictures; keep it only if they agree")
     verify_samples: int = option(64, "pictures for verify", minimum=1)
-    verify_agreement: float = option(0.95, "least share of predictions that must agree", minimum=0, maximum=1)
+    verify_agreement: float = option(0.9, "least share of predictions that must agree", minimum=0, maximum=1)
     verify_cosine: float = option(
         0.99, "least cosine of each output, where predictions cannot be decoded", minimum=0, maximum=1
     )

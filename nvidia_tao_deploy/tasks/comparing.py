@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy.predictions import Classes, Detections, Score, Segmentation, Text, TextRegions
@@ -135,8 +136,8 @@ def agreement(reference: Any, candidate: Any) -> float | None:
     """How far two predictions of one sample agree, 0..1; None for a kind that is not judged.
 
     Classes: same best class. Several by name: the mean. Class maps: share of equal pixels. Scores: 1 less their
-    relative difference. Text: same string. Detections and text regions: F1 of matching those with a score of at least
-    `SEEN` (same label, overlap of at least `SAME_BOX`); 1 when neither has any.
+    relative difference. Text: share of characters in common (difflib's ratio). Detections and text regions: F1 of
+    matching those with a score of at least `SEEN` (same label, overlap of at least `SAME_BOX`); 1 when neither has any.
     """
     if isinstance(reference, Classes):
         return float(reference.probabilities.argmax() == candidate.probabilities.argmax())
@@ -150,7 +151,7 @@ def agreement(reference: Any, candidate: Any) -> float | None:
         largest = max(abs(reference.value), abs(candidate.value))
         return max(0.0, 1 - abs(reference.value - candidate.value) / largest) if largest else 1.0
     if isinstance(reference, Text):
-        return float(reference.text == candidate.text)
+        return SequenceMatcher(None, reference.text, candidate.text, autojunk=False).ratio()
     if isinstance(reference, Detections):
         return _f1(_visible(reference), _visible(candidate))
     if isinstance(reference, TextRegions):

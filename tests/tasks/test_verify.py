@@ -71,7 +71,8 @@ A, B = (0, 0, 10, 10, 0.9, 1), (20, 20, 30, 30, 0.8, 2)
         (classes(0.1, 0.9), classes(0.4, 0.6), 1.0),
         (classes(0.1, 0.9), classes(0.6, 0.4), 0.0),
         (Text("abc", 0.9), Text("abc", 0.2), 1.0),
-        (Text("abc", 0.9), Text("abd", 0.9), 0.0),
+        (Text("abc", 0.9), Text("abd", 0.9), 2 / 3),  # 2 * 2 common characters of 6
+        (Text("", 0.9), Text("", 0.9), 1.0),
         (boxes(A, B), boxes(B, A), 1.0),
         (boxes(A, B), boxes(A), 2 / 3),  # precision 1, recall 1/2
         (boxes(A), boxes((0, 0, 10, 10, 0.9, 2)), 0.0),  # another label
@@ -126,7 +127,7 @@ def test_wrong_engine_is_not_kept_and_the_old_one_stays(colours: ColourJob, wron
     colours.engine.write_bytes(b"the old engine")
     before = {path.name for path in colours.root.iterdir()}
     ran = colours.run("gen_trt_engine", VERIFY, "gen_trt_engine.tensorrt.data_type=fp16")
-    assert ran.code == 4 and "predictions agree 33.33 %, less than gen_trt_engine.verify_agreement=0.95" in ran.err
+    assert ran.code == 4 and "predictions agree 33.33 %, less than gen_trt_engine.verify_agreement=0.9" in ran.err
     assert colours.engine.read_bytes() == b"the old engine"
     assert {path.name for path in colours.root.iterdir()} - {"results"} == before
     ran = colours.run(
