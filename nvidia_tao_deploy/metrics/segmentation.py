@@ -16,6 +16,10 @@ from nvidia_tao_deploy.render.confusion import matrix_picture
 if TYPE_CHECKING:
     import numpy as np
 
+FEW_CLASSES = 15
+"""Up to here a pair of classes fits a byte, with room for pixels that do not count."""
+EXACT_COUNTS = 1 << 24
+"""OpenCV's histogram is float32: larger counts are not exact."""
 EPSILON = 2.0**-23
 """Float32's epsilon, added to every denominator as TAO Deploy does: a class without pixels has 0 in every figure."""
 
@@ -30,13 +34,29 @@ def pixel_confusion(truth: np.ndarray, found: np.ndarray, classes: int) -> np.nd
 
     if truth.shape != found.shape:
         raise ValueError(f"maps of different size: {truth.shape} and {found.shape}")
+    if found.size and int(found.max()) >= classes:
+        raise ValueError(f"class {int(found.max())} predicted; there are {classes}")
+    bytes_only = truth.dtype == found.dtype == np.uint8
+    if bytes_only and classes <= FEW_CLASSES and 0 < truth.size <= EXACT_COUNTS:
+        return _byte_confusion(truth, found, classes)
     codes = truth.astype(np.int32)
     codes *= classes
     codes += found
     counts = np.bincount(codes.reshape(-1), minlength=classes * classes)
-    if found.size and int(found.max()) >= classes:
-        raise ValueError(f"class {int(found.max())} predicted; there are {classes}")
     return counts[: classes * classes].reshape(classes, classes)
+
+
+def _byte_confusion(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
+    """As `pixel_confusion`, several times faster: (truth, prediction) fits a byte, and what does not count becomes 255,
+    where the saturating sum leaves it."""
+    import cv2
+    import numpy as np
+
+    base = np.full(256, 255, np.uint8)
+    base[:classes] = np.arange(classes) * classes
+    codes = cv2.add(cv2.LUT(truth, base), found)
+    counts = cv2.calcHist([codes], [0], None, [256], [0, 256]).reshape(-1)
+    return counts[: classes * classes].astype(np.int64).reshape(classes, classes)
 
 
 def safe_ratio(part: np.ndarray, whole: np.ndarray | int) -> np.ndarray:

@@ -68,6 +68,18 @@ def test_pixels_that_do_not_count() -> None:
     assert results["ignored_pixels"] == 2
 
 
+@pytest.mark.parametrize("classes", [2, 14, 15, 16, 17])
+def test_both_ways_of_counting(classes: int) -> None:
+    """Up to 15 classes pairs are counted as bytes; any truth that is no class is left out either way."""
+    random = np.random.default_rng(classes)
+    truth = random.integers(0, 256, (31, 37)).astype(np.uint8)
+    found = random.integers(0, classes, (31, 37)).astype(np.uint8)
+    counted = truth < classes
+    want = confusion_matrix(truth[counted], found[counted], labels=range(classes))
+    assert np.array_equal(pixel_confusion(truth, found, classes), want)
+    assert np.array_equal(pixel_confusion(truth.astype(np.uint16), found, classes), want)
+
+
 def test_many_classes_and_wide_types() -> None:
     truth = np.array([[299, 7, 0]], np.uint16)
     assert pixel_confusion(truth, truth, 300)[299, 299] == 1
