@@ -98,10 +98,13 @@ class DecodePlate:
         keep = ctc(ids, probabilities, blank)[0]
         confidences = np.where(keep, probabilities, 1.0).prod(axis=1, dtype=np.float64)
         letters = np.array(self.characters, object)[ids[keep]]
-        ends = np.cumsum(keep.sum(axis=1)).tolist()
+        lengths = keep.sum(axis=1)
+        ends = np.cumsum(lengths)
         return [
             Text("".join(letters[start:end]), confidence)
-            for start, end, confidence in zip([0, *ends[:-1]], ends, confidences.tolist(), strict=True)
+            for start, end, confidence in zip(
+                (ends - lengths).tolist(), ends.tolist(), confidences.tolist(), strict=True
+            )
         ]
 
 

@@ -1,0 +1,222 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""multitask_classification: figures as scikit-learn has them, files, and what it says about wrong input."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import accuracy_score
+
+from tests.makers import Ran, noise, run_here, status_lines, strict_json
+from tests.networks import linear
+
+HEIGHT, WIDTH, SHARPNESS = 16, 24, 0.5
+CLASSES = {"colour": ("blue", "green", "red", "white"), "age": ("new", "old"), "kind": ("bag", "coat", "shoe")}
+TASKS = sorted(CLASSES)
+MEAN = np.array([103.939, 116.779, 123.68]).reshape(3, 1, 1)
+
+
+class Bench:
+    """Random pictures with random labels, a linear model with a head per task, a spec."""
+
+    def __init__(self, root: Path, outputs: dict[str, int] | None = None, channels_last: bool = False) -> None:
+        self.root, self.images, self.results = root, root / "images", root / "results"
+        self.channels_last = channels_last
+        rng = np.random.default_rng(1)
+        self.rows = []
+        for index in range(21):
+            noise(self.images / f"{index:02d}.png", (WIDTH + index, HEIGHT), seed=index)
+            labels = {task: CLASSES[task][rng.integers(len(CLASSES[task]))] for task in CLASSES}
+            self.rows.append({"fname": f"{index:02d}.png", **labels})
+        self.heads = outputs or {f"{task}/Softmax": len(CLASSES[task]) for task in CLASSES}
+        shape = (HEIGHT, WIDTH, 3) if channels_last else (3, HEIGHT, WIDTH)
+        self.model = linear.model(root / "m.onnx", shape, self.heads, sharpness=SHARPNESS)
+        self.mapping = root / "class_mapping.json"
+        numbers = {task: {str(number): name for number, name in enumerate(names)} for task, names in CLASSES.items()}
+        self.mapping.write_text(json.dumps({"tasks": list(CLASSES), "class_mapping": numbers}))
+        self.csv, self.spec = root / "val.csv", root / "spec.txt"
+        self.spec.write_text(
+            f'dataset_config {{ image_directory_path: "{self.images}" val_csv_path: "{self.csv}" }}\n'
+            "training_config { batch_size_per_gpu: 16 learning_rate { soft_start { soft_start: 0.1 } } }"
+        )
+
+    def run(self, subtask: str, *more: object) -> Ran:
+        with self.csv.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(self.rows[0]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        common = ("-e", self.spec, "-m", self.model, "-r", self.results)
+        return run_here("multitask_classification", subtask, *common, *more)
+
+    def scores(self, name: str, classes: int) -> np.ndarray:
+        image = Image.open(self.images / name).convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
+        tensor = np.asarray(image, np.float64).transpose(2, 0, 1)[::-1] - MEAN
+        return linear.answer(tensor.transpose(1, 2, 0) if self.channels_last else tensor, classes, SHARPNESS)
+
+    def best(self, task: str) -> list[str]:
+        """Predicted class name of every row, computed here."""
+        names = CLASSES[task]
+        return [names[int(self.scores(row["fname"], len(names)).argmax())] for row in self.rows]
+
+    def accuracy(self) -> dict[str, float]:
+        return {task: accuracy_score([row[task] for row in self.rows], self.best(task)) for task in TASKS}
+
+    def found(self) -> Any:
+        return strict_json((self.results / "results.json").read_text())
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_evaluate(tmp_path: Path, channels_last: bool) -> None:
+    bench = Bench(tmp_path, channels_last=channels_last)
+    ran = bench.run("evaluate", "-cm", bench.mapping, "-b", "8")
+    assert ran.code == 0, ran.text
+    assert bench.found() == pytest.approx(bench.accuracy())
+    assert all((bench.results / f"{task}_confusion_matrix.png").is_file() for task in CLASSES)
+    assert status_lines(bench.results)[-1]["kpi"] == pytest.approx(bench.accuracy())
+
+
+def test_without_class_map_the_labels_of_the_csv_are_the_classes(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    assert bench.run("evaluate").code == 0
+    assert bench.found() == pytest.approx(bench.accuracy())
+
+
+def test_a_csv_that_lacks_a_class_needs_the_class_map(tmp_path: Path) -> None:
+    """Numbers ranked anew from such a file would shift: TAO Deploy scores wrong classes without a word."""
+    bench = Bench(tmp_path)
+    bench.rows = [row for row in bench.rows if row["colour"] != "blue"]
+    ran = bench.run("evaluate")
+    assert ran.code == 3 and "task colour has 3 classes (green, red, white)" in ran.err and "-cm FILE" in ran.err
+    assert bench.run("evaluate", "-cm", bench.mapping).code == 0
+    assert bench.found() == pytest.approx(bench.accuracy())
+
+
+def test_a_listed_picture_that_is_absent_shifts_no_label(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    (bench.images / "03.png").unlink()
+    ran = bench.run("evaluate", "-cm", bench.mapping)
+    assert ran.code == 3 and "03.png: no such picture" in ran.err and "1 of 21 samples" in ran.err
+    bench.rows = [row for row in bench.rows if row["fname"] != "03.png"]
+    assert bench.found() == pytest.approx(bench.accuracy())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"kind:0": 3, "colour": 4, "age/Softmax:0": 2},  # by name, whatever the order
+        {"a": 2, "b": 4, "c": 3},  # by position: age, colour, kind
+    ],
+)
+def test_outputs_by_name_or_order(tmp_path: Path, names: dict[str, int]) -> None:
+    bench = Bench(tmp_path, outputs=names)
+    ran = bench.run("evaluate", "-cm", bench.mapping)
+    assert ran.code == 0, ran.text
+    assert bench.found() == pytest.approx(bench.accuracy())
+    assert ("age: a, colour: b, kind: c" in ran.out) == ("a" in names)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"a": 4, "b": 2, "c": 3}, "task age has 2 classes (new, old), but the model's output 'a' has 4"),
+        ({"age": 2, "colour": 4}, "3 tasks (age, colour, kind), but the model has 2 outputs (B x classes): age, co"),
+        ({"age": 2, "colour": 4, "x": 3}, "No output of the model is named after kind; it has age, colour, x"),
+    ],
+)
+def test_outputs_that_do_not_fit(tmp_path: Path, names: dict[str, int], message: str) -> None:
+    bench = Bench(tmp_path, outputs=names)
+    ran = bench.run("evaluate", "-cm", bench.mapping)
+    assert ran.code == 3 and message in ran.err
+    assert not (bench.results / "results.json").exists()
+
+
+def test_inference(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for row in bench.rows:
+        row["age"] = "unknown"  # labels are not used, so they need not be classes
+    ran = bench.run("inference", "-cm", bench.mapping, "-b", "4", "inference.annotate=true")
+    assert ran.code == 0, ran.text
+    header, *rows = csv.reader((bench.results / "result.csv").read_text().splitlines())
+    assert header == ["filename", "age", "colour", "kind"]
+    assert [row[0] for row in rows] == [str(bench.images / row["fname"]) for row in bench.rows]
+    for column, task in enumerate(TASKS, 1):
+        chances = [found.max() for found in (bench.scores(row["fname"], len(CLASSES[task])) for row in bench.rows)]
+        for cell, name, chance in zip([row[column] for row in rows], bench.best(task), chances, strict=True):
+            text, _, number = cell.partition(" (")
+            assert text == name and float(number.rstrip(")")) == pytest.approx(chance, abs=1e-3) and len(number) == 7
+    assert len(list((bench.results / "images_annotated").glob("*.png"))) == len(bench.rows)
+
+
+def test_inference_on_a_folder_needs_no_labels(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.spec.write_text("")
+    ran = bench.run("inference", "-cm", bench.mapping, "-i", bench.images)
+    assert ran.code == 0, ran.text
+    assert len((bench.results / "result.csv").read_text().splitlines()) == 22
+    ran = bench.run("inference", "-i", bench.images)
+    assert ran.code == 2 and "neither inference.class_map nor dataset_config.val_csv_path" in ran.err
+
+
+def test_a_build_needs_neither_spec_nor_class_map(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    engine = tmp_path / "e.engine"
+    ran = run_here(
+        "multitask_classification", "gen_trt_engine", "-m", bench.model, "-r", bench.results, "--engine_file", engine,
+        "--data_type", "int8", "--cal_image_dir", bench.images, "--batches", 2, "--max_batch_size", 4,
+    )  # fmt: skip
+    assert ran.code == 0, ran.text
+    assert engine.is_file()
+    bench.model = engine
+    assert bench.run("evaluate", "-cm", bench.mapping).code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected a header with the picture's column and one per task"),
+        ("fname\n00.png\n", "expected a header with the picture's column and one per task"),
+        ("fname,age,age\n00.png,old,old\n", "the header needs a different name for each task"),
+        ("fname,age\n", "no picture is listed"),
+        ("fname,age\n00.png\n", "line 2: 1 columns; the header has 2"),
+        ("fname,age\n00.png,\n", "line 2: nothing in column 'age'"),
+        ("fname,age\n\n00.png,old\n00.png,new\n", "line 4: '00.png' is listed already on line 3"),
+        ("fname,age\n00.png,olt\n", "line 2: 'olt' is no class of age; those are new, old"),
+        ("fname,size\n00.png,old\n", "the columns are size; the tasks of"),
+    ],
+)
+def test_wrong_csv_files(tmp_path: Path, text: str, message: str) -> None:
+    bench = Bench(tmp_path, outputs={"age": 2})
+    bench.mapping.write_text('{"tasks": ["age"], "class_mapping": {"age": {"0": "new", "1": "old"}}}')
+    bench.run("evaluate")
+    bench.csv.write_text(text)
+    ran = run_here(
+        "multitask_classification", "evaluate", "-e", bench.spec, "-m", bench.model, "-r", bench.results / "new",
+        "-cm", bench.mapping,
+    )  # fmt: skip
+    assert ran.code == 3 and message in ran.err, ran.text
+    assert not (bench.results / "new/results.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ('{"age": 1}', 'expected {"tasks"'),
+        ('{"tasks": ["age"], "class_mapping": {"x": {}}}', "class_mapping must have an entry for each of the tasks"),
+        ('{"tasks": ["age"], "class_mapping": {"age": {"0": "a", "2": "b"}}}', "2 classes, but none has the number 1"),
+        ('{"tasks": ["age"], "class_mapping": {"age": {"zero": "a"}}}', "'zero' is no class number"),
+        ('{"tasks": ["age"], "class_mapping": {"age": {"0": "a", "1": "a"}}}', "class 'a' has the numbers 0 and 1"),
+    ],
+)
+def test_wrong_class_maps(tmp_path: Path, text: str, message: str) -> None:
+    bench = Bench(tmp_path)
+    bench.mapping.write_text(text)
+    ran = bench.run("evaluate", "-cm", bench.mapping)
+    assert ran.code == 3 and message in ran.err
