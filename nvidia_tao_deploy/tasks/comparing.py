@@ -136,8 +136,9 @@ def agreement(reference: Any, candidate: Any) -> float | None:
     """How far two predictions of one sample agree, 0..1; None for a kind that is not judged.
 
     Classes: same best class. Several by name: the mean. Class maps: share of equal pixels. Scores: 1 less their
-    relative difference. Text: share of characters in common (difflib's ratio). Detections and text regions: F1 of
-    matching those with a score of at least `SEEN` (same label, overlap of at least `SAME_BOX`); 1 when neither has any.
+    difference, relative to the larger where that exceeds 1. Text: share of characters in common (difflib's ratio).
+    Detections and text regions: F1 of matching those with a score of at least `SEEN` (same label, overlap of at least
+    `SAME_BOX`); 1 when neither has any.
     """
     if isinstance(reference, Classes):
         return float(reference.probabilities.argmax() == candidate.probabilities.argmax())
@@ -148,8 +149,8 @@ def agreement(reference: Any, candidate: Any) -> float | None:
     if isinstance(reference, Segmentation):
         return float((reference.classes == candidate.classes).mean())
     if isinstance(reference, Score):
-        largest = max(abs(reference.value), abs(candidate.value))
-        return max(0.0, 1 - abs(reference.value - candidate.value) / largest) if largest else 1.0
+        size = max(1.0, abs(reference.value), abs(candidate.value))
+        return max(0.0, 1 - abs(reference.value - candidate.value) / size)
     if isinstance(reference, Text):
         return SequenceMatcher(None, reference.text, candidate.text, autojunk=False).ratio()
     if isinstance(reference, Detections):

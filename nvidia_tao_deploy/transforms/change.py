@@ -39,7 +39,7 @@ class ChangePrepare:
         inputs: names of the engine inputs, for the first and the second picture.
         shape: (C,H,W) of a row.
         normalise: pixel values -> network values.
-        masks: path -> (H,W) class indices; None where masks are not wanted.
+        masks: path -> (H,W) class indices, for samples whose target is the path of a mask; None: masks are not read.
         network_size: masks are brought to the network's size, nearest; otherwise they must have the first picture's.
         reader: how pictures are read.
         keep_picture: keep both pictures as read.
@@ -67,7 +67,7 @@ class ChangePrepare:
         self.normalise(resized, rows[self.inputs[0]])
         self.normalise(stretch(after, self.shape[1:])[0], rows[self.inputs[1]])
         size = (before.shape[0], before.shape[1])
-        if self.masks is not None:
+        if self.masks is not None and sample.target is not None:
             sample = replace(sample, target=self._mask(sample, size))
         kept = (before, after) if self.keep_picture else (None, None)
         return ChangeFrame(sample, size, geometry, *kept)

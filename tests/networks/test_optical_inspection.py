@@ -253,8 +253,9 @@ def test_int8_takes_pairs(bench: Bench) -> None:
         f"gen_trt_engine.tensorrt.calibration.cal_cache_file={bench.folder / 'cal.cache'}",
         "gen_trt_engine.tensorrt.calibration.cal_algorithm=minmax",
     ]
-    ran = bench.run("gen_trt_engine", *overrides)
+    ran = bench.run("gen_trt_engine", *overrides, "gen_trt_engine.verify=true")
     assert ran.code == 0, ran.text
+    assert "predictions agree" in ran.out
     assert "INT8 is calibrated with the pairs of" in ran.text
     cache = (bench.folder / "cal.cache").read_text()
     assert "input_1:" in cache and "input_2:" in cache

@@ -320,6 +320,8 @@ def test_int8_takes_both_pictures(scenes: Scenes) -> None:
     ran = scenes.run("evaluate", f"evaluate.trt_engine={scenes.folder / 'x.engine'}", "evaluate.map_size=network")
     assert ran.code == 0, ran.text
     assert scenes.results["miou"] > 0.95
+    ran = scenes.run("gen_trt_engine", *calibration, "gen_trt_engine.verify=true")  # calibration pairs have no mask
+    assert ran.code == 0 and "predictions agree" in ran.out, ran.text
     ran = scenes.run(
         "gen_trt_engine", *calibration, f"{section}.calibration.cal_image_dir=[{scenes.folder / 'data/A'}]"
     )
