@@ -15,7 +15,7 @@ from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.data.pictures import picture_samples
 from nvidia_tao_deploy.engine.calibration import qat
 from nvidia_tao_deploy.engine.calibration.obtain import SECTION
-from nvidia_tao_deploy.engine.contract import DYNAMIC, Calibration
+from nvidia_tao_deploy.engine.contract import DYNAMIC, BuildPlan, Calibration
 from nvidia_tao_deploy.errors import BuildError, DataError
 from nvidia_tao_deploy.network import Sample
 from nvidia_tao_deploy.pipeline.calibration import CalibrationFeed
@@ -69,6 +69,21 @@ def calibration(context: Context, model: Model) -> Calibration | None:
             "Raise %s.cal_batches.", count, "" if count == 1 else "s", SECTION,
         )  # fmt: skip
     return Calibration(feed.__iter__, len(feed), feed.batch_size, facts=facts, **common)
+
+
+def record(plan: BuildPlan) -> dict[str, Any] | None:
+    """What the engine's json says about calibration; None for engines that have none, and without a cache file."""
+    wanted = plan.calibration
+    if plan.precision not in QUANTISED or wanted is None:
+        return None
+    if wanted.cache_file is None or not wanted.cache_file.is_file():
+        return None
+    return {
+        "cache": str(wanted.cache_file),
+        "cache_sha256": hashlib.sha256(wanted.cache_file.read_bytes()).hexdigest(),
+        "algorithm": wanted.algorithm,
+        **wanted.facts,
+    }
 
 
 def _overflow_check(context: Context, model: Model) -> Calibration | None:

@@ -20,7 +20,7 @@ from nvidia_tao_deploy.files import write_together
 from nvidia_tao_deploy.network import Table
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.tasks.auto_layers import find
-from nvidia_tao_deploy.tasks.calibrating import calibration
+from nvidia_tao_deploy.tasks.calibrating import calibration, record
 from nvidia_tao_deploy.tasks.context import Context
 from nvidia_tao_deploy.tasks.report import path_of as report_path
 from nvidia_tao_deploy.tasks.report import report
@@ -57,6 +57,7 @@ def run(context: Context) -> None:
     built = backend.build(model.proto, plan)
     seconds = time.monotonic() - start
     facts = metadata.facts(context.network.name, backend.name, model, plan, built, seconds)
+    facts["calibration"] = record(plan)
     files: dict[Path, bytes | str] = {target: built.blob, metadata.path_of(target): ""}
     if section.verify:
         facts["verify"] = verify(context, model, backend, built, target)

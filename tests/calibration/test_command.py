@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def test_calibration_makes_engine_cache_and_record(int8: Int8Job) -> None:
     amax = cache.read(int8.cache).amax
     assert {"input", "scaled", "pixels", "pooled", "flat", "product", "logits", "output"} == set(amax)
     assert 214 / 255 < amax["flat"] < 231 / 255  # the brightest channel of the pictures taken, as a mean
+    about = strict_json(int8.engine.with_name("tiny.engine.json").read_text())["calibration"]
+    assert about["cache_sha256"] == hashlib.sha256(int8.cache.read_bytes()).hexdigest()
     facts = strict_json(int8.facts.read_text())
     assert facts["network"] == "classification_pyt" and facts["data"]["used"] == 6 and facts["algorithm"] == "entropy"
     assert "Calibrating with 6 pictures: ranges of a whole network need more" in ran.text

@@ -54,6 +54,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         typing["ranges"] = feeder.source
     elif plan.precision == "int8":
         model, facts = explicit.quantised(model, plan, float_weights=True, measured=original)
+        plan = explicit.rest(plan, plan.precision)  # Q/DQ nodes say what is INT8; layers need not be told
         typing.update(facts)
     quantised = is_quantised(model)
     model, rules = lowering.lower(model, dialect.unknown_ops, plan.layers_precision)
@@ -156,6 +157,13 @@ def _check_hardware(dialect: Dialect, builder: Any, plan: BuildPlan, with_gpu: b
         raise BuildError("gen_trt_engine.tensorrt.data_type=FP16: this GPU has no fast FP16", hint="Use FP32.")
     if plan.precision == "int8" and not dialect.fast(builder, "int8"):
         raise BuildError("gen_trt_engine.tensorrt.data_type=INT8: this GPU has no fast INT8", hint="Use FP16 or FP32.")
+    if plan.precision == "fp8" and with_gpu:
+        name, capability = cuda.device_facts(plan.device)
+        if float(capability) < 8.9:
+            raise BuildError(
+                f"gen_trt_engine.tensorrt.data_type=FP8: {name} (compute capability {capability}) has no FP8",
+                hint="Use INT8, FP16 or FP32.",
+            )
     if plan.precision == "bf16" and with_gpu:
         name, capability = cuda.device_facts(plan.device)
         if float(capability) < 8.0:

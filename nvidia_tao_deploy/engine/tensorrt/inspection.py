@@ -37,6 +37,7 @@ def layers(
     memory: list[cuda.DeviceBuffer] = []
     try:
         cuda.set_device(device)
+        dialect.plugin_names(logger)  # registers them
         engine = dialect.trt.Runtime(logger).deserialize_cuda_engine(blob)
         if engine is None:
             raise EngineError(f"{source}: TensorRT cannot load it: {records.told()}")
