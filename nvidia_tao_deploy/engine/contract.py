@@ -65,10 +65,14 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class LayerPrecision:
-    """One item of `layers_precision`: a layer name or shell-style pattern, and the precision to keep it in."""
+    """One item of `layers_precision`: a layer name or shell-style pattern, and the precision to keep it in.
+
+    `optional` rules are our own: a backend that has folded the layer away passes over them. A user's rule must fit one.
+    """
 
     pattern: str
     dtype: str
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def match(rules: Sequence[LayerPrecision], names: Iterable[str]) -> dict[str, st
     found: dict[str, str] = {}
     for rule in sorted(rules, key=lambda rule: rule.pattern == EVERYTHING):  # stable: order kept otherwise
         fitting = [name for name in known if fits(rule.pattern, name)]
-        if not fitting:
+        if not fitting and not rule.optional:
             close = nearest(rule.pattern.replace("*", ""), known, 3)
             raise BuildError(
                 f"{KEY}: no layer is named '{rule.pattern}'",

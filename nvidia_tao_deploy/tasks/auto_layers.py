@@ -70,7 +70,7 @@ def find(context: Context, model: Model, plan: BuildPlan) -> tuple[LayerPrecisio
     _show(ranking, kept, everything, search.loss(kept))
     shown = ", ".join(f"'{item}'" for item in items)
     logger.info("To paste into the spec:\ngen_trt_engine:\n  tensorrt:\n    layers_precision: [%s]", shown)
-    return tuple(LayerPrecision(name, keys.dtype.lower()) for name in kept)
+    return tuple(LayerPrecision(name, keys.dtype.lower(), optional=True) for name in kept)
 
 
 class _Search:

@@ -15,6 +15,8 @@ import pytest
 from onnx import helper
 
 from nvidia_tao_deploy.engine.calibration import cache
+from nvidia_tao_deploy.engine.contract import LayerPrecision
+from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.graph.model import is_quantised
 from tests.calibration.conftest import CALIBRATION, Int8Job
 from tests.makers import strict_json, tiny_model
@@ -239,3 +241,8 @@ def test_fp16_keeps_what_overflows_in_fp32(int8: Int8Job) -> None:
     assert ran.code == 0 and "2 nodes are kept in FP32: their values come near FP16's limit" in ran.text, ran.text
     ran = int8.run("evaluate", f"evaluate.trt_engine={int8.engine}")
     assert '"top_1_accuracy": 1.0' in (int8.results / "trt_evaluate/status.json").read_text()
+
+
+def test_rules_of_our_own_may_fit_no_layer() -> None:
+    rules = (LayerPrecision("gone", "fp32", optional=True), LayerPrecision("a*", "fp16"))
+    assert layers.match(rules, ["a1", "b"]) == {"a1": "fp16"}

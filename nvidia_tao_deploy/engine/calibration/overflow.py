@@ -52,5 +52,5 @@ def plan_for(model: onnx.ModelProto, plan: BuildPlan) -> BuildPlan:
         "FP16: %d nodes are kept in FP32: their values come near FP16's limit of %g on the calibration pictures "
         "(largest: %.3g in '%s')", len(nodes), HALF_MAX, amax[worst], worst,
     )  # fmt: skip
-    rules = tuple(LayerPrecision(name, "fp32") for name in nodes)
+    rules = tuple(LayerPrecision(name, "fp32", optional=True) for name in nodes)
     return dataclasses.replace(plan, layers_precision=(*plan.layers_precision, *rules))

@@ -20,7 +20,7 @@ from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, Dialect
 from nvidia_tao_deploy.errors import BuildError, SpecError, did_you_mean
 from nvidia_tao_deploy.graph import layers, lowering, plugins, precision
 from nvidia_tao_deploy.graph.model import PROTOBUF_LIMIT, all_nodes, is_quantised, on_disk, proto_bytes
-from nvidia_tao_deploy.graph.quantise import activations
+from nvidia_tao_deploy.graph.quantise import activations, label
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         model, facts = explicit.quantised(model, plan, float_weights=True, measured=original)
         plan = explicit.rest(plan, plan.precision)  # Q/DQ nodes say what is INT8; layers need not be told
         typing.update(facts)
+    model = _named(model)
     quantised = is_quantised(model)
     model, rules = lowering.lower(model, dialect.unknown_ops, plan.layers_precision)
     plan = replace(plan, layers_precision=rules)
@@ -122,6 +123,17 @@ def _typed(model: onnx.ModelProto, plan: BuildPlan) -> tuple[onnx.ModelProto, di
         "kept_fp32": report.kept,
         "clamped_constants": report.clamped,
     }
+
+
+def _named(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its unnamed nodes named after their output, as `layers_precision` calls them on every backend."""
+    if all(node.name for node in model.graph.node):
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for node in copy.graph.node:
+        node.name = node.name or label(node)
+    return copy
 
 
 def _by_calibrator(dialect: Dialect, plan: BuildPlan) -> bool:
