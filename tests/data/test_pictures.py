@@ -169,6 +169,7 @@ def test_damaged_pictures_never_raise_anything_else(tmp_path: Path, data: st.Dat
 
 
 def test_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # Pillow's own limit is set from ours
     monkeypatch.setattr(pictures, "MAX_PIXELS", 100)
     with pytest.raises(DataError, match="more than 100 pixels"):
         RGB(noise(tmp_path / "big.png", (40, 30)))

@@ -84,9 +84,9 @@ def test_what_cannot_be_fetched_is_said_and_the_rest_is_made(
     assert not (tmp_path / "out/models/ocrnet").exists()
     assert not (tmp_path / "out/data/ocdnet").exists()
     assert not list(cache.iterdir())
-    assert sorted(path.name for path in (tmp_path / "out/data").iterdir()) == [
-        "change", "detector", "fashion_mnist", "fashion_mnist_tables", "inspection",
-    ]  # fmt: skip
+    made = {path.name for path in (tmp_path / "out/data").iterdir()}
+    assert {"change", "detector", "fashion_mnist", "inspection"} <= made
+    assert not made & {"ocdnet", "ocrnet", "lprnet"}
 
 
 def test_a_file_with_another_checksum_is_refused(tmp_path: Path) -> None:
