@@ -133,8 +133,8 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
 
     folder, query = Path(require(spec, REFERENCE)), Path(require(spec, QUERY))
     classes = classes_of(spec.dataset.class_map, folder, query, "dataset.class_map")
-    samples = labelled(query, classes, QUERY)
     reference, gallery = _gallery(spec, binding, "evaluate", classes)
+    samples = labelled(query, classes, QUERY)
     _doubts(samples, reference.samples, classes)
     count = spec.evaluate.topk
     metric = Retrieval(classes.names, count, gallery)

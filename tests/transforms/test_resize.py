@@ -12,7 +12,7 @@ from PIL import Image
 
 from nvidia_tao_deploy.transforms import resize
 from nvidia_tao_deploy.transforms.geometry import Geometry
-from nvidia_tao_deploy.transforms.resize import CentreCrop, PillowStretch, stretch
+from nvidia_tao_deploy.transforms.resize import CentreCrop, PillowStretch, StretchCrop, stretch
 
 SIDES = st.integers(1, 80)
 FILTERS = {
@@ -131,3 +131,21 @@ def test_same_size_is_untouched(interpolation: str) -> None:
     pixels = random_picture(12, 9)
     assert np.array_equal(PillowStretch(interpolation)(pixels, (12, 9))[0], pixels)
     assert np.array_equal(stretch(pixels, (12, 9))[0], pixels)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (225, 223), (50, 299), (1, 2), (112, 112)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_stretch_crop_against_pillow(size: tuple[int, int], channels: int) -> None:
+    """Pillow's own crop where it gives the size asked for; everywhere exactly that size."""
+    height, width = size
+    source = np.random.default_rng(0).integers(0, 256, (37, 61, channels), np.uint8)
+    found, geometry = StretchCrop()(source, size)
+    assert found.shape == (height, width, channels)
+    large = (int(1.14 * width), int(1.14 * height))
+    stretched = Image.fromarray(source[:, :, 0] if channels == 1 else source).resize(large, Image.Resampling.BILINEAR)
+    box = ((large[0] - width) / 2, (large[1] - height) / 2, (large[0] + width) / 2, (large[1] + height) / 2)
+    expected = np.asarray(stretched.crop(box)).reshape(*stretched.crop(box).size[::-1], channels)
+    low, right = min(height, expected.shape[0]), min(width, expected.shape[1])
+    assert (found[:low, :right] == expected[:low, :right]).all()
+    middle = geometry.to_original(np.array([width / 2, height / 2]))
+    assert (np.abs(middle - [61 / 2, 37 / 2]) <= np.array(geometry.scale) / 2 + 1e-9).all()  # rounded by half a pixel
