@@ -20,6 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DEMO = Path(os.environ.get("TAO_DEPLOY_DEMO") or ROOT / "demo").resolve()
 FIGURES = {
     "classification_pyt": "top_k_accuracy",
+    "classification_tf1": "top_1_accuracy",
+    "classification_tf2": "top_k_accuracy",
+    "lprnet": "Accuracy",
+    "multitask_classification": "category",
     "deformable_detr": "AP",
     "dino": "AP",
     "rtdetr": "AP",
@@ -30,13 +34,31 @@ FIGURES = {
 }
 """Network and the key of its figure in results.json (0 to 1, unless in PERCENT)."""
 PERCENT = ("total_accuracy",)
+TABLES = "demo/data/fashion_mnist_tables"
+TEXT_SPECS = {
+    "classification_tf1": (
+        "gen_trt_engine.onnx_file=demo/models/fashion_mnist_tf1.onnx", f"evaluate.classmap={TABLES}/classmap.json",
+        "inference.image_dir=demo/data/fashion_mnist/images",
+    ),
+    "lprnet": ("gen_trt_engine.onnx_file=demo/models/lprnet/lprnet.onnx",),
+    "multitask_classification": (
+        "gen_trt_engine.onnx_file=demo/models/fashion_mnist_tasks.onnx", "eval_config.batch_size=32",
+        f"gen_trt_engine.class_map={TABLES}/class_mapping.json",
+    ),
+}  # fmt: skip
+"""Networks whose specs are protobuf text, and what else is said on the command line (as keys, for brevity)."""
 TOLERANCES = {"FP32": 0.002, "FP16": 0.01}
 
 
 def run(network: str, subtask: str, results: Path, *overrides: str) -> Path:
     """Run one command on TensorRT; the folder of its results."""
     command = [sys.executable, "-m", "nvidia_tao_deploy", network, subtask]
-    command += ["-e", str(ROOT / "examples" / "specs" / f"{network}.yaml"), f"results_dir={results}", *overrides]
+    spec = f"{network}.{'txt' if network in TEXT_SPECS else 'yaml'}"
+    command += ["-e", str(ROOT / "examples" / "specs" / spec), f"results_dir={results}"]
+    command += [*TEXT_SPECS.get(network, ()), "gen_trt_engine.tensorrt.max_batch_size=32", *overrides]
+    if network in TEXT_SPECS:  # their engine is named on the command line alone
+        command += [text.replace("gen_trt_engine.trt_engine", f"{subtask}.trt_engine") for text in overrides
+                    if text.startswith("gen_trt_engine.trt_engine=") and subtask != "gen_trt_engine"]  # fmt: skip
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         command, cwd=DEMO.parent, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=300

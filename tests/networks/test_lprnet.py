@@ -24,7 +24,7 @@ from nvidia_tao_deploy.network import Frame, Sample
 from nvidia_tao_deploy.networks import lprnet
 from nvidia_tao_deploy.signature import Binding
 from tests.conftest import shared_folder
-from tests.makers import ROOT, Ran, noise, run_here, strict_json
+from tests.makers import ROOT, Ran, noise, run_command, run_here, strict_json
 
 STEPS, COLUMN, HEIGHT = 8, 4, 12
 LETTERS = "abcd"
@@ -317,3 +317,15 @@ def test_real_plates(tmp_path: Path) -> None:
     )
     assert ran.code == 0, ran.text
     assert strict_json((tmp_path / "results.json").read_text()) == {"Accuracy": pytest.approx(right / len(files))}
+
+
+def test_fp16_of_the_example(tmp_path: Path) -> None:
+    """Its recurrent layers stay in FP32: in float16 they end ONNX Runtime 1.32, and this process, with a crash."""
+    _plate_model(tmp_path)
+    engine = tmp_path / "e.engine"
+    ran = run_command(
+        "lprnet", "gen_trt_engine", "-m", tmp_path / "lprnet.onnx", "-r", tmp_path, "--engine_file", engine,
+        "--data_type", "fp16",
+    )  # fmt: skip
+    assert ran.code == 0, ran.text
+    assert strict_json((tmp_path / "e.engine.json").read_text())["precision"] == "fp16"
