@@ -66,8 +66,8 @@ def test_unpacking_keeps_pixels_and_file_order(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"no gzip", "not a complete gzip file"),
-        (gzip.compress(b"\x00\x00\x0d\x01\x00\x00\x00\x01abcd"), "not an IDX file"),
-        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x05abcd"), "states 5 values but holds 4"),
+        (gzip.compress(b"\x00\x00\x0d\x01\x00\x00\x00\x01abcd", mtime=0), "not an IDX file"),
+        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x05abcd", mtime=0), "states 5 values but holds 4"),
         (fashion_mnist.TEST_LABELS.read_bytes()[:1000], "not a complete gzip file"),
     ],
 )
