@@ -12,7 +12,7 @@ from typing import Any, Dict, List  # noqa: UP035
 import pytest
 import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvidia_tao_deploy.errors import SpecError
@@ -164,6 +164,7 @@ def plain(message: Any) -> dict[str, Any]:
     return found
 
 
+@settings(deadline=None)  # other work on the machine is no failure
 @given(trees, st.booleans(), st.booleans(), st.booleans())
 def test_what_protobuf_prints_is_read_as_protobuf_reads_it(
     tree: tuple[dict[str, Any], dict[str, Any] | None, list[dict[str, Any]]], angles: bool, one_line: bool, utf8: bool
