@@ -60,6 +60,7 @@ def program(command: str, argv: Sequence[str]) -> int:
         code = EXIT_INTERRUPTED
     except Terminated:
         code = EXIT_TERMINATED
+    signals.ignore()
     if any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
         logging.shutdown()
         sys.stdout.flush()

@@ -27,6 +27,16 @@ def install() -> None:
         signal.signal(number, _handle)
 
 
+def ignore() -> None:
+    """From here on the process ends as it has decided to: a late signal, or a retry that is still due, changes nothing.
+
+    Python gives signals back to the system as it ends, and there an alarm kills.
+    """
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number in (*_STOPS, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _handle(number: int, frame: FrameType | None) -> None:
     if number in _STOPS:
         _received.append(_STOPS[number])
