@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-import os
 import runpy
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = Path(__file__).resolve().parent
+README = HERE / "README.md"
 
 
 def constants(*parts: str) -> dict[str, object]:
     """The module-level names of a file that imports nothing of ours."""
-    return runpy.run_path(os.path.join(HERE, *parts))
+    return runpy.run_path(str(HERE.joinpath(*parts)))
 
 
 VERSION = constants("release", "python", "version.py")["__version__"]
@@ -24,7 +25,7 @@ setup(
     name="nvidia-tao-deploy",
     version=VERSION,
     description="Turn trained ONNX networks and their TAO spec files into TensorRT engines, accuracy and predictions",
-    long_description=open(os.path.join(HERE, "README.md"), encoding="utf-8").read(),
+    long_description=README.read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],

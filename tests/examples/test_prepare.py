@@ -78,7 +78,8 @@ def test_what_cannot_be_fetched_is_said_and_the_rest_is_made(
     cache = tmp_path / "cache"
     assert prepare.main([str(tmp_path / "out"), "--small", "--cache", str(cache)]) == 3
     said = capsys.readouterr()
-    assert "Not made: models/ocdnet.onnx, models/ocrnet, data/ocdnet, data/ocrnet, models/lprnet, data/lprnet" in said.err
+    missing = "models/ocdnet.onnx, models/ocrnet, data/ocdnet, data/ocrnet, models/lprnet, data/lprnet"
+    assert f"Not made: {missing}" in said.err
     assert "pip could not fetch rapidocr_onnxruntime-1.4.4-py3-none-any.whl" in said.err
     assert (tmp_path / "out/data/detector/annotations.json").exists()
     assert not (tmp_path / "out/models/ocrnet").exists()
