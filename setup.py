@@ -68,6 +68,7 @@ setup(
             "pytest-xdist>=3",
             "ruff>=0.6",
             "types-PyYAML",
+            "types-docker",  # without it mypy takes the folder docker/ for the package
         ],
     },
     entry_points={

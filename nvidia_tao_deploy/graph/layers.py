@@ -19,12 +19,13 @@ def parse(items: Iterable[str]) -> tuple[LayerPrecision, ...]:
     """Items 'name:dtype' of the spec; the last colon splits, so a name may hold colons. Raises SpecError."""
     parsed = []
     for item in items:
-        pattern, colon, dtype = str(item).rpartition(":")
-        if not colon or not pattern:
-            raise SpecError(f"{KEY}: '{item}'; expected 'layer name:dtype', for example '/head/*:fp32'")
-        if dtype.strip().lower() not in LAYER_DTYPES:
-            raise SpecError(f"{KEY}: '{item}': unknown dtype '{dtype}'; known: {', '.join(LAYER_DTYPES)}")
-        parsed.append(LayerPrecision(pattern.strip(), dtype.strip().lower()))
+        pattern, _, dtype = (part.strip() for part in str(item).rpartition(":"))
+        if not pattern or dtype.lower() not in LAYER_DTYPES:
+            raise SpecError(
+                f"{KEY}: '{item}'; expected 'layer name:dtype', for example '/head/*:fp32', "
+                f"with dtype one of {', '.join(LAYER_DTYPES)}"
+            )
+        parsed.append(LayerPrecision(pattern, dtype.lower()))
     return tuple(parsed)
 
 

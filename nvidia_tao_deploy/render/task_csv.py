@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nvidia_tao_deploy.files import write_atomic
 from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Classes
+from nvidia_tao_deploy.render.csv_rows import CsvRows
 
 
-class TaskCsv:
+class TaskCsv(CsvRows):
     """A header, then one line per picture in sample order, as TAO Deploy writes it.
 
     Args:
@@ -22,13 +20,9 @@ class TaskCsv:
         classes: class names by task, in the order of the columns.
     """
 
-    keeps_picture = False
-
     def __init__(self, path: Path, classes: Mapping[str, Sequence[str]]) -> None:
-        self._path, self._classes = path, classes
-        self._text = io.StringIO()
-        self._rows = csv.writer(self._text, lineterminator="\n")
-        self._rows.writerow(("filename", *classes))
+        super().__init__(path, ("filename", *classes))
+        self._classes = classes
 
     def write(self, frame: Frame, prediction: Mapping[str, Classes]) -> list[str]:
         cells = []
@@ -37,10 +31,3 @@ class TaskCsv:
             best = int(chances.argmax())
             cells.append(f"{names[best]} ({chances[best]:.4f})")
         return [str(frame.sample.path), *cells]
-
-    def record(self, frame: Frame, result: list[str]) -> None:
-        self._rows.writerow(result)
-
-    def finish(self) -> list[Path]:
-        write_atomic(self._path, self._text.getvalue())
-        return [self._path]

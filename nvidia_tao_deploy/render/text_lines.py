@@ -4,18 +4,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
-from nvidia_tao_deploy.files import write_atomic
 from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Text
+from nvidia_tao_deploy.render.csv_rows import CsvRows
 
 COLUMNS = ("image", "text", "confidence")
 
 
-class TextLines:
+class TextLines(CsvRows):
     """Prints `<path>: <text> <confidence>` for each picture, as TAO Deploy does, and writes the same as a CSV file.
 
     Args:
@@ -23,13 +21,9 @@ class TextLines:
         print_confidence: False for lines `<path>: <text>`.
     """
 
-    keeps_picture = False
-
     def __init__(self, path: Path, print_confidence: bool = True) -> None:
-        self._path, self._print_confidence = path, print_confidence
-        self._text = io.StringIO()
-        self._rows = csv.writer(self._text, lineterminator="\n")
-        self._rows.writerow(COLUMNS)
+        super().__init__(path, COLUMNS)
+        self._print_confidence = print_confidence
 
     def write(self, frame: Frame, prediction: Text) -> Text:
         return prediction
@@ -37,8 +31,4 @@ class TextLines:
     def record(self, frame: Frame, result: Text) -> None:
         confidence = f" {result.confidence:.6g}" if self._print_confidence else ""
         print(f"{frame.sample.path}: {result.text}{confidence}")
-        self._rows.writerow((str(frame.sample.path), result.text, f"{result.confidence:.6g}"))
-
-    def finish(self) -> list[Path]:
-        write_atomic(self._path, self._text.getvalue())
-        return [self._path]
+        super().record(frame, (str(frame.sample.path), result.text, f"{result.confidence:.6g}"))

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.engine import metadata
 from nvidia_tao_deploy.engine.backends import choose
-from nvidia_tao_deploy.engine.contract import BuildPlan, Built, LayerPrecision, Profile
+from nvidia_tao_deploy.engine.contract import DYNAMIC, BuildPlan, Built, LayerPrecision, Profile
 from nvidia_tao_deploy.errors import BuildError, SpecError, TaoDeployError
 from nvidia_tao_deploy.files import write_together
+from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.network import Table
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.tasks.auto_layers import find
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from nvidia_tao_deploy.graph.model import Model
 
 logger = logging.getLogger(__name__)
-LAYER_DTYPES = ("fp32", "fp16", "bf16", "int32", "int8", "fp8")
 
 
 def run(context: Context) -> None:
@@ -39,7 +39,7 @@ def run(context: Context) -> None:
     source = Path(require(context.spec, "gen_trt_engine.onnx_file"))
     target = Path(require(context.spec, "gen_trt_engine.trt_engine"))
     _check_target(source, target)
-    plan_details = layer_precisions(section.tensorrt.layers_precision)
+    layer_rules = layers.parse(section.tensorrt.layers_precision)
     backend = choose(section.backend)
 
     from nvidia_tao_deploy.graph import model as graph
@@ -49,7 +49,7 @@ def run(context: Context) -> None:
     if section.batch_size != -1:
         model = graph.fix_batch(model, section.batch_size)
     logger.info("%s", model.describe())
-    plan = make_plan(context, model, plan_details)
+    plan = make_plan(context, model, layer_rules)
     if section.tensorrt.auto_layers_precision.enabled:
         plan = dataclasses.replace(plan, layers_precision=(*plan.layers_precision, *find(context, model, plan)))
     logger.info("Building for %s in %s ...", backend.name, plan.precision.upper())
@@ -99,32 +99,21 @@ def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int,
     bounds = context.network.axes(context.spec)
     signature = context.network.signature(context.spec)
     bound = signature.bind(model.inputs, model.outputs, model.source, BuildError)
-    return {
-        bound.inputs[tensor.name].name: {
-            axis: bounds[symbol]
-            for axis, symbol in enumerate(tensor.shape)
-            if isinstance(symbol, str) and symbol in bounds
-        }
-        for tensor in signature.inputs
-    }
-
-
-def layer_precisions(items: list[str]) -> tuple[LayerPrecision, ...]:
-    """'name:dtype' items; the last colon splits, because layer names may contain colons.
-
-    Raises:
-        SpecError: no colon, or an unknown dtype.
-    """
-    parsed = []
-    for item in items:
-        pattern, colon, dtype = item.rpartition(":")
-        if not colon or not pattern or dtype.lower() not in LAYER_DTYPES:
-            raise SpecError(
-                f"gen_trt_engine.tensorrt.layers_precision: '{item}': expected 'layer name:dtype' "
-                f"with dtype one of {', '.join(LAYER_DTYPES)}"
-            )
-        parsed.append(LayerPrecision(pattern, dtype.lower()))
-    return tuple(parsed)
+    axes: dict[str, dict[int, tuple[int, int, int]]] = {}
+    for tensor in signature.inputs:
+        info = bound.inputs[tensor.name]
+        axes[info.name] = {}
+        for axis, symbol in enumerate(tensor.shape):
+            if not isinstance(symbol, str) or symbol not in bounds:
+                continue
+            low, _, high = axes[info.name][axis] = bounds[symbol]
+            if info.shape[axis] != DYNAMIC and not low <= info.shape[axis] <= high:
+                given = f"{low}" if low == high else f"{low} to {high}"
+                logger.warning(
+                    "%s: %s is fixed to %d in the model; the spec's %s has no effect",
+                    model.source, f"{symbol} of input '{info.name}'", info.shape[axis], given,
+                )  # fmt: skip
+    return axes
 
 
 def _check_target(source: Path, target: Path) -> None:

@@ -419,3 +419,29 @@ def test_sample_specs_load_unchanged(release: str, sample_specs: Callable[[str, 
     assert set(evaluate.ignored) >= {"model", "evaluate.checkpoint", "dataset.validate_dataset.args.filter_keys"}
     assert ocdnet.image_mode(inference.spec, "inference") == "BGR"
     assert set(inference.ignored) == {"model", "inference.checkpoint"}
+
+
+def test_a_size_that_the_model_fixes_is_said_when_building(tmp_path) -> None:
+    """The spec's height and width bound open axes only; a model with sizes of its own keeps them, with a warning."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    from tests.makers import run_here
+
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["input"], ["mean"], axes=[1], keepdims=1),
+         helper.make_node("Sigmoid", ["mean"], ["pred"])],
+        "fixed",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["B", 3, 64, 96])],
+        [helper.make_tensor_value_info("pred", TensorProto.FLOAT, ["B", 1, 64, 96])],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        f"results_dir: {tmp_path}\ngen_trt_engine:\n  backend: onnxruntime\n  onnx_file: {tmp_path}/m.onnx\n"
+        f"  trt_engine: {tmp_path}/m.engine\n  height: 64\n  width: 1280\n"
+    )
+    ran = run_here("ocdnet", "gen_trt_engine", "-e", str(spec))
+    assert ran.code == 0
+    assert "W of input 'input' is fixed to 96 in the model; the spec's 1280 has no effect" in ran.text
+    assert "H of input" not in ran.text

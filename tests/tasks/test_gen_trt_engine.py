@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvidia_tao_deploy.errors import SpecError
-from nvidia_tao_deploy.tasks.gen_trt_engine import LAYER_DTYPES, layer_precisions
+from nvidia_tao_deploy.graph import layers
 from tests.conftest import ColourJob
 from tests.makers import start_command, strict_json, tiny_model
 
@@ -123,7 +123,7 @@ def test_other_tensor_names_are_taken_by_position(colours: ColourJob) -> None:
         (["gen_trt_engine.trt_engine=''"], 2, "gen_trt_engine.trt_engine is not set"),
         (["gen_trt_engine.tensorrt.data_type=FP15"], 2, "'FP15' is not allowed; expected one of FP32"),
         (["gen_trt_engine.tensorrt.min_batch_size=8"], 2, "min 8, opt 1, max 4; expected 1 <= min <= opt <= max"),
-        (["gen_trt_engine.tensorrt.layers_precision=[conv]"], 2, "'conv': expected 'layer name:dtype'"),
+        (["gen_trt_engine.tensorrt.layers_precision=[conv]"], 2, "'conv'; expected 'layer name:dtype'"),
         (["gen_trt_engine.backend=trt"], 2, "'trt' is not allowed; expected one of auto, tensorrt"),
         (["gen_trt_engine.batch_size=0"], 2, "batch_size: 0"),
     ],
@@ -203,23 +203,24 @@ def test_killed_while_building_or_writing(colours: ColourJob, number: int, delay
         assert last["status"] == "FAILURE" and "interruption" in str(last["message"])
 
 
-@given(st.text(max_size=12), st.sampled_from(LAYER_DTYPES), st.booleans())
+@given(st.text(max_size=12), st.sampled_from(layers.LAYER_DTYPES), st.booleans())
 def test_layers_precision_splits_at_the_last_colon(name: str, dtype: str, upper: bool) -> None:
     item = f"{name}:{dtype.upper() if upper else dtype}"
-    if not name:
+    if not name.strip():
         with pytest.raises(SpecError, match="layers_precision"):
-            layer_precisions([item])
+            layers.parse([item])
         return
-    (parsed,) = layer_precisions([item])
-    assert (parsed.pattern, parsed.dtype) == (name, dtype)
+    (parsed,) = layers.parse([item])
+    assert (parsed.pattern, parsed.dtype) == (name.strip(), dtype)
 
 
 @given(st.text(max_size=12))
 def test_other_items_are_refused_by_name(item: str) -> None:
-    if item.rpartition(":")[2].lower() in LAYER_DTYPES and item.rpartition(":")[0]:
+    name, _, dtype = (part.strip() for part in item.rpartition(":"))
+    if name and dtype.lower() in layers.LAYER_DTYPES:
         return
     with pytest.raises(SpecError) as caught:
-        layer_precisions(["conv1:fp16", item])
+        layers.parse(["conv1:fp16", item])
     assert f"'{item}'" in caught.value.message and "fp32, fp16" in caught.value.message
 
 
