@@ -244,10 +244,11 @@ def multilevel_crop(rois: np.ndarray, maps: list[np.ndarray], attributes: dict) 
             while level < 4 and area > 224 * 224 / 4 * 4**level:
                 level += 1
             scale, source = 2 ** (level + 2), maps[level][n]
+            part = F(1) / F(pooled)
             for i in range(pooled):
-                y = y1 / scale + (y2 - y1) / scale / pooled * (i + 0.5)
+                y = F(float(y1 / scale) + float((y2 / scale - y1 / scale) * part) * (i + 0.5))
                 for j in range(pooled):
-                    x = x1 / scale + (x2 - x1) / scale / pooled * (j + 0.5)
+                    x = F(float(x1 / scale) + float((x2 / scale - x1 / scale) * part) * (j + 0.5))
                     held = min(max(y, 0), source.shape[1] - 1), min(max(x, 0), source.shape[2] - 1)
                     out[n, r, :, i, j] = bilinear(source, *held)
     return [out]
