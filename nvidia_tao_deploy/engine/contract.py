@@ -155,7 +155,8 @@ class LayerFacts:
 
 
 class Engine(Protocol):
-    """A loaded engine; a context manager. Every array is C-contiguous; axis 0 is the batch."""
+    """A loaded engine; a context manager. Every array is C-contiguous; axis 0 is the batch, with the same number of rows
+    in all inputs, except in inputs that are constants beside it (`engine.feeds.batched`)."""
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC, TensorInfo
-from nvidia_tao_deploy.engine.feeds import check_feeds
+from nvidia_tao_deploy.engine.feeds import batched, check_feeds, check_rows
 from nvidia_tao_deploy.engine.tensorrt import cuda, log, plan_file
 from nvidia_tao_deploy.engine.tensorrt.dialect import Dialect
 from nvidia_tao_deploy.errors import EngineError
@@ -143,7 +143,8 @@ class TensorRTEngine:
     """A loaded plan; see `engine.contract.Engine`.
 
     Feeds are numpy arrays (best from `buffers`) or objects with `__cuda_array_interface__`, which are read where they
-    are. A batch may be smaller than the engine's smallest: it is padded with zeros, and the outputs are trimmed.
+    are. A batch may be smaller than the engine's smallest: it is padded with zeros, and the outputs are trimmed. Inputs
+    with a fixed axis 0 beside others with an open one are constants: they are fed as they are, whatever the batch.
     """
 
     depth = DEPTH
@@ -176,7 +177,11 @@ class TensorRTEngine:
         self._runtime, self._engine = _deserialise(self._dialect, self._logger, records, blob, self._source)
         self.inputs, self.outputs = describe(self._dialect, self._engine, self._source)
         self._fetched = [info.name for info in self.outputs]
-        self._batch_open = tuple(replace(info, shape=(DYNAMIC, *info.shape[1:])) for info in self.inputs)
+        self._batched = batched(self.inputs)
+        self._batch_open = tuple(
+            replace(info, shape=(DYNAMIC, *info.shape[1:])) if info.name in self._batched else info
+            for info in self.inputs
+        )
         self._dtypes = {info.name: numpy_dtype(info.dtype) for info in (*self.inputs, *self.outputs)}
         self._scratch.reserve(max(self._dialect.scratch_size(self._engine), 1))
         self._streams = [cuda.stream() for _ in range(4)]
@@ -238,17 +243,13 @@ class TensorRTEngine:
 
     def _shapes(self, feeds: Mapping[str, Any]) -> tuple[int, Shapes]:
         """(rows that count, shapes to compute with) of a batch. Raises EngineError outside the engine's profile."""
-        sizes = {feeds[info.name].shape[0] for info in self.inputs if info.shape}
-        if len(sizes) != 1 or 0 in sizes:
-            found = ", ".join(f"{info.name} {tuple(feeds[info.name].shape)}" for info in self.inputs)
-            raise EngineError(f"{self._source}: expected the same number of rows, at least 1, in all inputs: {found}")
-        rows = sizes.pop()
+        rows = check_rows(self._batched, feeds, self._source)
         shapes = {}
         for info in self.inputs:
             shape = tuple(feeds[info.name].shape)
             low = info.minimum or info.shape
             high = info.maximum or info.shape
-            padded = (max(rows, low[0]), *shape[1:]) if shape else shape
+            padded = (max(rows, low[0]), *shape[1:]) if info.name in self._batched else shape
             for axis, size in enumerate(padded):
                 if not low[axis] <= size <= high[axis]:
                     raise EngineError(
@@ -369,7 +370,7 @@ class TensorRTEngine:
     def _fetch(self, slot: _Slot, shaped: _Shaped, name: str, rows: int, shapes: Shapes) -> np.ndarray:
         """Queue the copy of an output's rows; the array that they will be in."""
         shape, dtype = shaped.outputs[name], self._dtypes[name]
-        computed = next((shape[0] for shape in shapes.values() if shape), rows)
+        computed = next(shapes[name][0] for name in self._batched)
         if shape and shape[0] == computed:
             shape = (rows, *shape[1:])
         size = _size(shape, dtype)

@@ -3,7 +3,8 @@
 """A CUDA runtime and a TensorRT module in host memory, for what machines without a GPU can check of the runtime.
 
 Streams are queues that run when someone waits, so that a missing wait, or memory reused too early, gives wrong numbers.
-The "engine" computes y = 2 * x and count = number of elements that are not zero in each row.
+The "engine" computes y = 2 * x and count = number of elements that are not zero in each row; where it has a second
+input, a constant with one row, y = 2 * x + constant.
 """
 
 from __future__ import annotations
@@ -195,6 +196,8 @@ class Context:
         self.device_memory = 0
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        if name == "constant":
+            return shape == (1, ROW)
         self.shape = shape
         return True
 
@@ -212,7 +215,8 @@ class Context:
 
         def compute() -> None:
             x = _array(at["x"], shape, np.float32)
-            _array(at["y"], shape, np.float32)[...] = 2 * x
+            constant = _array(at["constant"], (1, ROW), np.float32) if "constant" in at else 0
+            _array(at["y"], shape, np.float32)[...] = 2 * x + constant
             _array(at["count"], shape[:1], np.int32)[...] = np.count_nonzero(x, axis=1)
 
         self.engine.cuda.streams[stream].add(compute)
@@ -225,21 +229,22 @@ def _array(address: int, shape: tuple[int, ...], dtype: type) -> np.ndarray:
 
 
 class Engine:
-    """x float32 [?, 6] -> y float32 [?, 6], count int32 [?]."""
+    """x float32 [?, 6] (and perhaps constant float32 [1, 6]) -> y float32 [?, 6], count int32 [?]."""
 
-    num_io_tensors = 3
     device_memory_size = 64
 
-    def __init__(self, cuda: Cuda, trt: Any, profile: tuple[int, int, int] | None) -> None:
+    def __init__(self, cuda: Cuda, trt: Any, profile: tuple[int, int, int] | None, constant: bool) -> None:
         self.cuda, self.trt, self.profile = cuda, trt, profile
+        self.names = (*(("constant",) if constant else ()), "x", "y", "count")
+        self.num_io_tensors = len(self.names)
         self.fails, self.contexts, self.logger = False, 0, None
         self.batch = -1 if profile else 4
 
     def get_tensor_name(self, index: int) -> str:
-        return ("x", "y", "count")[index]
+        return self.names[index]
 
     def get_tensor_mode(self, name: str) -> str:
-        return "in" if name == "x" else "out"
+        return "in" if name in ("x", "constant") else "out"
 
     def get_tensor_dtype(self, name: str) -> Any:
         return SimpleNamespace(name="INT32" if name == "count" else "FLOAT")
@@ -251,6 +256,8 @@ class Engine:
         return "linear"
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        if name == "constant":
+            return (1, ROW)
         return (self.batch,) if name == "count" else (self.batch, ROW)
 
     def get_tensor_profile_shape(self, name: str, index: int) -> list[tuple[int, int]]:
@@ -261,7 +268,9 @@ class Engine:
         return Context(self)
 
 
-def tensorrt(cuda: Cuda, version: str = "8.5.3.1", profile: tuple[int, int, int] | None = (2, 4, 8)) -> Any:
+def tensorrt(
+    cuda: Cuda, version: str = "8.5.3.1", profile: tuple[int, int, int] | None = (2, 4, 8), constant: bool = False
+) -> Any:
     """The part of the module `tensorrt` that loading needs; `.engine` is the engine that any plan gives."""
     module = SimpleNamespace(
         __version__=version,
@@ -272,7 +281,7 @@ def tensorrt(cuda: Cuda, version: str = "8.5.3.1", profile: tuple[int, int, int]
         get_plugin_registry=lambda: SimpleNamespace(plugin_creator_list=[]),
     )
     module = Hashable(vars(module))
-    module.engine = Engine(cuda, module, profile)
+    module.engine = Engine(cuda, module, profile, constant)
 
     class Runtime:
         def __init__(self, logger: Any) -> None:

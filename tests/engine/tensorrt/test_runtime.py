@@ -40,8 +40,10 @@ def version(request):
 
 @pytest.fixture
 def load(gpu, version):
-    def make(profile: tuple[int, int, int] | None = (2, 4, 8), blob: bytes = PLAN) -> runtime.TensorRTEngine:
-        trt = standin.tensorrt(gpu, version, profile)
+    def make(
+        profile: tuple[int, int, int] | None = (2, 4, 8), blob: bytes = PLAN, constant: bool = False
+    ) -> runtime.TensorRTEngine:
+        trt = standin.tensorrt(gpu, version, profile, constant)
         return runtime.TensorRTEngine(Dialect(trt, TENSORRT), blob, Path("model.engine"))
 
     return make
@@ -84,6 +86,20 @@ def test_fixed_batch_is_padded_with_zeros_and_trimmed(load, gpu):
         np.testing.assert_array_equal(standin._array(at, (4, standin.ROW), np.float32)[1:], 0)
         with pytest.raises(EngineError, match="axis 0 has size 5; the engine was built for 4 to 4"):
             engine.infer({"x": rows(5)})
+
+
+@pytest.mark.parametrize("profile", [(2, 4, 8), None])
+def test_constant_beside_the_batch_is_fed_as_it_is(load, profile):
+    with load(profile, constant=True) as engine:
+        for count in (4, 1, 3, 4, 2):
+            x, constant = rows(count), rows(1)
+            found = engine.infer({"x": x, "constant": constant})
+            np.testing.assert_array_equal(found["y"], 2 * x + constant)
+            np.testing.assert_array_equal(found["count"], np.count_nonzero(x, axis=1))
+        with pytest.raises(EngineError, match=r"expected constant float32\[1x6\], found float32\[2x6\]"):
+            engine.infer({"x": rows(2), "constant": rows(2)})
+        with pytest.raises(EngineError, match="at least 1, in all inputs with a batch: x"):
+            engine.infer({"x": rows(0), "constant": rows(1)})
 
 
 def test_results_stay_until_depth_more_batches(load):
