@@ -32,7 +32,10 @@ Outputs = dict[str, np.ndarray]
 SPECIAL: dict[str, Callable[[], Iterator[Case]]] = {
     "VoxelGeneratorPlugin": lambda: cases.voxel_generator(crowded=False),
     "PillarScatterPlugin": lambda: cases.pillar_scatter(channels=64),
+    "GenerateDetection_TRT": lambda: cases.generate_detection(batch=1),  # with more, TensorRT's plugin is not used
 }
+PASSES = 2
+"""How often the plugin gets the same inputs, each time elsewhere in memory: 10 sets of inputs, 3 slots of the engine."""
 COUNTS = ("NMS_1", "num", "labels", "coords")
 """Outputs that must be equal; NMS_1 holds integer bits in a float tensor."""
 
@@ -55,24 +58,28 @@ def compare(backend: TensorRTBackend, op: str, entry: dict[str, Any]) -> None:
     """Run every case on the plugin and on its replacement, and note what differs."""
     for number, case in enumerate(SPECIAL.get(op, cases.ALL[op])()):
         ours = replaced(case)
-        with engine(backend, case.model) as loaded:
-            theirs = [loaded.infer(feeds) for feeds in case.runs]
-        for index, (mine, reference) in enumerate(zip(ours, theirs, strict=True)):
-            entry["runs"] += 1
-            problem, worst = difference(op, mine, {name: np.array(value) for name, value in reference.items()})
-            entry["worst"] = max(entry["worst"], worst)
-            if problem:
-                entry["wrong"].append(f"{case.name}, inputs {index}: {problem}")
+        with engine(backend, case.model, native=True) as loaded:
+            theirs = [[loaded.infer(feeds) for feeds in case.runs] for _ in range(PASSES)]
+        for turn, found in enumerate(theirs):
+            for index, (mine, reference) in enumerate(zip(ours, found, strict=True)):
+                problem, worst = difference(op, mine, {name: np.array(value) for name, value in reference.items()})
+                entry["worst"] = max(entry["worst"], worst)
+                if problem:
+                    entry["wrong"].append(f"{case.name}, inputs {index}, pass {turn}: {problem}")
+        entry["runs"] += len(ours)
         if number == 0:
             entry["replacement_on_tensorrt"] = on_tensorrt(backend, case, ours)
 
 
-def engine(backend: TensorRTBackend, model: onnx.ModelProto) -> Any:
+def engine(backend: TensorRTBackend, model: onnx.ModelProto, native: bool = False) -> Any:
+    """An engine; with `native`, one that must have kept the plugin."""
     profiles = {}
     for value in model.graph.input:
         dims = [dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim]
         profiles[value.name] = Profile(*((size if dims[0] == -1 else dims[0], *dims[1:]) for size in (1, 2, 2)))
-    return backend.load(backend.build(model, BuildPlan(profiles=profiles, tf32=False)).blob, Path("plugin.engine"))
+    built = backend.build(model, BuildPlan(profiles=profiles, tf32=False))
+    assert not (native and built.details["plugin_rewrites"]), built.details["plugin_rewrites"]
+    return backend.load(built.blob, Path("plugin.engine"))
 
 
 def replaced(case: Case) -> list[Outputs]:

@@ -8,6 +8,7 @@ Each module of this package handles one plugin (or a family) and is found by its
     OPSET: int                      the oldest standard operator set that the replacement needs
     REPLACEMENT: str                what stands there instead, for the engine's json file
     FLOAT32: bool = False           whether the replacement stays in float32 when the network is typed in FP16 or BF16
+    ONE_PICTURE: bool = False       whether TensorRT's own plugin is right for a batch of 1 only (see `_usable`)
     def rewrite(node, write): ...   adds the replacement to `write` (editing.GraphWriter), under the node's output names
 
 and raises BuildError, with the node's name, for a form that it cannot replace. Modules whose names begin with an
@@ -87,7 +88,7 @@ def rewrite(model: onnx.ModelProto, native: Collection[str] = ()) -> tuple[onnx.
 
     Args:
         model: not changed.
-        native: operators that the backend itself runs; they stay.
+        native: operators that the backend itself runs; they stay where they compute the right thing (`_usable`).
 
     Returns:
         The model (the same object when there was nothing to do) and one line per replaced operator, for the engine's
@@ -96,6 +97,7 @@ def rewrite(model: onnx.ModelProto, native: Collection[str] = ()) -> tuple[onnx.
     Raises:
         BuildError: a plugin that nobody here knows (lists operator, node and what is known), or in an unknown form.
     """
+    native = _usable(model, native)
     nodes = [node for node in plugin_nodes(model) if node.op_type not in native]
     if not nodes:
         return model, []
@@ -117,6 +119,24 @@ def rewrite(model: onnx.ModelProto, native: Collection[str] = ()) -> tuple[onnx.
     for line in done:
         logger.info("plugin replaced: %s", line)
     return copy, done
+
+
+def _usable(model: onnx.ModelProto, native: Collection[str]) -> Collection[str]:
+    """The native operators that may stay.
+
+    TensorRT gives some plugins scratch memory for one picture, whatever the batch: with more pictures they write behind
+    it, over other tensors (seen with TensorRT 8.5.3: docs/plugins.md). A model that has such a plugin and a batch other
+    than 1 keeps none that we can replace: the sizes behind a plugin that stays would not be known to the replacements.
+    """
+    native = frozenset(native)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    shapes = [value.type.tensor_type.shape.dim for value in model.graph.input if value.name not in weights]
+    if all(dims[0].dim_value == 1 for dims in shapes if dims):
+        return native
+    risky = {op for op, module in rewriters().items() if getattr(module, "ONE_PICTURE", False)}
+    if not any(node.op_type in risky & native for node in plugin_nodes(model)):
+        return native
+    return native - rewriters().keys()
 
 
 def _refuse_unknown(nodes: list[onnx.NodeProto], native: Collection[str]) -> None:

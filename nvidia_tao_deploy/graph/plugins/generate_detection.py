@@ -35,6 +35,7 @@ OPS = ("GenerateDetection_TRT",)
 OPSET = 11
 REPLACEMENT = "ArgMax, TopK, suppression loop"
 FLOAT32 = True
+ONE_PICTURE = True
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 LEAST_SCORE = 0.01
 CLASS_STEP = 2.5

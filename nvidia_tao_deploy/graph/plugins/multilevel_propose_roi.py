@@ -35,6 +35,7 @@ OPS = ("MultilevelProposeROI_TRT",)
 OPSET = 11
 REPLACEMENT = "TopK, suppression loop"
 FLOAT32 = True
+ONE_PICTURE = True
 LEVELS = range(2, 7)
 SHAPES = ((1.0, 1.0), (1.4, 0.7), (0.7, 1.4))
 ANCHOR_SCALE = 8

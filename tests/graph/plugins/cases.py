@@ -342,7 +342,7 @@ def pyramid_roi_align() -> Iterator[Case]:
         yield make("PyramidROIAlign_TRT", number, attributes, inputs, outputs, runs, formula)
 
 
-def generate_detection() -> Iterator[Case]:
+def generate_detection(batch: int = 2) -> Iterator[Case]:
     for number, (count, classes, keep, threshold) in enumerate(
         [(30, 3, 10, 0.0), (60, 91, 20, 0.0), (20, 2, 30, 0.3), (300, 5, 100, 0.05), (10, 4, 5, 0.9)]
     ):
@@ -352,18 +352,18 @@ def generate_detection() -> Iterator[Case]:
             "image_size": [3, 256, 320],
         }  # fmt: skip
         inputs = {
-            "deltas": (FLOAT, [2, count, 4 * classes, 1, 1]), "scores": (FLOAT, [2, count, classes, 1, 1]),
-            "rois": (FLOAT, [2, count, 4]),
+            "deltas": (FLOAT, [batch, count, 4 * classes, 1, 1]), "scores": (FLOAT, [batch, count, classes, 1, 1]),
+            "rois": (FLOAT, [batch, count, 4]),
         }  # fmt: skip
-        outputs = {"detections": (FLOAT, [2, keep, 6])}
+        outputs = {"detections": (FLOAT, [batch, keep, 6])}
         runs = []
         for run in range(10):
-            values = np.exp(random.normal(0, 1 + run % 4, (2, count, classes, 1, 1)))
+            values = np.exp(random.normal(0, 1 + run % 4, (batch, count, classes, 1, 1)))
             runs.append(
                 [
-                    random.normal(0, 0.5, (2, count, 4 * classes, 1, 1)).astype(np.float32),
+                    random.normal(0, 0.5, (batch, count, 4 * classes, 1, 1)).astype(np.float32),
                     (values / values.sum(2, keepdims=True)).astype(np.float32),
-                    np.clip(boxes(random, 2, count, scale=256.0, odd=False), 0, 255),
+                    np.clip(boxes(random, batch, count, scale=256.0, odd=False), 0, 255),
                 ]
             )
         formula = _with(formulas.generate_detection, attributes)

@@ -275,3 +275,27 @@ def test_open_sizes_are_said() -> None:
     model.graph.input[1].type.tensor_type.shape.dim[1].dim_param = "boxes"
     with pytest.raises(BuildError, match="the number of boxes is open; it must be fixed"):
         plugins.rewrite(model)
+
+
+@pytest.mark.parametrize(("batch", "stays"), [(1, True), (2, False)])
+def test_plugin_with_scratch_memory_for_one_picture(batch: int, stays: bool) -> None:
+    case = next(cases.generate_detection(batch=batch))
+    model, done = plugins.rewrite(case.model, native=("GenerateDetection_TRT", "EfficientNMS_TRT"))
+    assert (model is case.model) == stays == (not done)
+
+
+def test_plugin_with_scratch_memory_for_one_picture_and_an_open_batch() -> None:
+    case = next(cases.generate_detection())
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    standard, done = plugins.rewrite(model, native=("GenerateDetection_TRT",))
+    assert len(done) == 1
+    for found, expected in zip(run(standard, case.runs[0]), case.expected(case.runs[0]), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_other_plugins_stay_with_any_batch() -> None:
+    model = first_case("EfficientNMS_TRT").model
+    assert plugins.rewrite(model, native=("EfficientNMS_TRT", "GenerateDetection_TRT"))[0] is model
