@@ -38,6 +38,7 @@ def facts(network: str, backend: str, model: Model, plan: BuildPlan, built: Buil
         "build_seconds": round(seconds, 3),
         "precision": plan.precision,
         "onnx": {"file": model.source.name, "sha256": model.sha256, "opset": model.opset, "quantised": model.quantised},
+        "classes": _classes(model),
         "engine_bytes": len(built.blob),
         "engine_sha256": hashlib.sha256(built.blob).hexdigest(),
         "profiles": {
@@ -48,6 +49,32 @@ def facts(network: str, backend: str, model: Model, plan: BuildPlan, built: Buil
         "layers_precision": [f"{item.pattern}:{item.dtype}" for item in plan.layers_precision],
         "details": dict(built.details),
     }
+
+
+def _classes(model: Model) -> dict[str, int]:
+    """Class counts by output, for outputs of class ids: a plan does not tell them any more."""
+    from nvidia_tao_deploy.graph.classes import classes_of
+
+    counts = {info.name: classes_of(model.proto, info.name) for info in model.outputs if info.dtype.startswith("int")}
+    return {name: count for name, count in counts.items() if count}
+
+
+def class_count(engine: Path, output: str) -> int | None:
+    """How many classes the model behind an engine file chooses among for an output of class ids.
+
+    From the file itself if it is an ONNX model, else from the json beside it; None where neither tells.
+    """
+    from nvidia_tao_deploy.graph.classes import class_count as in_file
+
+    found = in_file(engine, output)
+    if found is None and _is_of(engine, facts := read(engine) or {}):
+        found = (facts.get("classes") or {}).get(output)
+    return found if isinstance(found, int) else None
+
+
+def _is_of(engine: Path, facts: dict[str, Any]) -> bool:
+    """Whether facts are those of this very file, told by its size: hashing gigabytes at each start costs too much."""
+    return facts.get("engine_bytes") in (None, engine.stat().st_size)
 
 
 def text(facts: dict[str, Any]) -> str:
@@ -72,14 +99,11 @@ def read(engine: Path) -> dict[str, Any] | None:
 
 
 def mismatch(engine: Path, network: str) -> str | None:
-    """What the json beside an engine says that does not fit the file or the command; None when all is well.
-
-    The file is told by its size: hashing gigabytes at every start would cost more than it is worth.
-    """
+    """What the json beside an engine says that does not fit the file or the command; None when all is well."""
     facts = read(engine)
     if facts is None:
         return None
-    if facts.get("engine_bytes") not in (None, engine.stat().st_size):
+    if not _is_of(engine, facts):
         return f"{path_of(engine)} describes another file: the engine was replaced since it was written"
     if facts.get("network") not in (None, network):
         return f"{engine} was built for '{facts['network']}' and is run as '{network}'"

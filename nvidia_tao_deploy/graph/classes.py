@@ -32,9 +32,16 @@ def class_count(path: Path, output: str) -> int | None:
         if file.read(1) != ONNX_TAG:
             return None
     try:
-        model = onnx.load(str(path))
+        return classes_of(onnx.load(str(path)), output)
+    except (DecodeError, OSError, ValueError, RuntimeError):
+        return None
+
+
+def classes_of(model: onnx.ModelProto, output: str) -> int | None:
+    """The same for a model that is loaded."""
+    try:
         inferred = infer_shapes(model)
-    except (DecodeError, OSError, ValueError, RuntimeError, onnx.shape_inference.InferenceError):
+    except (ValueError, RuntimeError, onnx.shape_inference.InferenceError):
         return None
     node = _chooser(inferred.graph, output)
     if node is None:

@@ -116,7 +116,7 @@ def batch_size(spec: Spec, subtask: str) -> int:
 
 def decoder(spec: Spec, binding: Binding, subtask: str) -> DecodePlate:
     """With the character list, checked against the model where the engine file tells the number of classes."""
-    from nvidia_tao_deploy.graph.classes import class_count
+    from nvidia_tao_deploy.engine.metadata import class_count
 
     path = Path(require(spec, "dataset_config.characters_list_file"))
     classes = class_count(Path(require(spec, f"{subtask}.trt_engine")), binding.outputs[IDS].name)

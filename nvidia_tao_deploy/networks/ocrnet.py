@@ -132,7 +132,7 @@ def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = Fal
 
 def characters(spec: Spec, binding: Binding, subtask: str) -> Characters:
     """The character list, checked against the model where the engine file tells the number of classes."""
-    from nvidia_tao_deploy.graph.classes import class_count
+    from nvidia_tao_deploy.engine.metadata import class_count
 
     path = Path(require(spec, "dataset.character_list_file"))
     classes = class_count(Path(require(spec, f"{subtask}.trt_engine")), binding.outputs["output_id"].name)

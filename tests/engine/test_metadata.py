@@ -54,3 +54,26 @@ def test_broken_facts_are_left_aside_with_a_warning(
     metadata.path_of(engine).write_bytes(content)
     assert metadata.mismatch(engine, "rtdetr") is None
     assert "x.engine.json" in caplog.text and "left aside" in caplog.text
+
+
+@pytest.mark.parametrize(("content", "count"), [(b"12345", 7), (b"another file", None)])
+def test_class_count_of_a_plan_comes_from_the_json(tmp_path: Path, content: bytes, count: int | None) -> None:
+    """A plan does not show how many classes its ArgMax chooses among; a json of another file must not be believed."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    nodes = [helper.make_node("ArgMax", ["scores"], ["ids"], axis=2, keepdims=0)]
+    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["B", 5, 7])
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["B", 5])
+    made = helper.make_model(
+        helper.make_graph(nodes, "ctc", [scores], [ids]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    onnx.save(made, tmp_path / "m.onnx")
+    model = graph.load(tmp_path / "m.onnx")
+    assert metadata.class_count(tmp_path / "m.onnx", "ids") == 7
+    plan = tmp_path / "x.engine"
+    plan.write_bytes(content)
+    assert metadata.class_count(plan, "ids") is None  # nothing beside it yet
+    facts = metadata.facts("ocrnet", "tensorrt", model, BuildPlan(), Built(b"12345", {}), 1.0)
+    metadata.path_of(plan).write_text(metadata.text(facts))
+    assert metadata.class_count(plan, "ids") == count
