@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC, TensorInfo
 from nvidia_tao_deploy.errors import TaoDeployError
@@ -53,10 +53,23 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The model's own tensors by the signature's names."""
+    """The model's own tensors by the signature's names.
+
+    Attributes:
+        inputs, outputs: the tensors.
+        classes: for outputs of class ids, by the signature's name: how many classes the model chooses among, where the
+            engine file or the json beside it tells.
+    """
 
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]
+    classes: Mapping[str, int] = field(default_factory=dict)
+
+    def with_classes(self, count: Callable[[str], int | None]) -> Binding:
+        """The same with the class counts that `count` knows by the model's own output names."""
+        ids = {name: info.name for name, info in self.outputs.items() if info.dtype.startswith("int")}
+        found = {name: classes for name, own in ids.items() if (classes := count(own)) is not None}
+        return replace(self, classes=found)
 
     def size(self, tensor: str, axis: int) -> int:
         """Size of an axis of an input or output; -1 where it is open."""

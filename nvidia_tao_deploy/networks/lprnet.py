@@ -114,13 +114,10 @@ def batch_size(spec: Spec, subtask: str) -> int:
     return own if own > 0 else spec.eval_config.batch_size
 
 
-def decoder(spec: Spec, binding: Binding, subtask: str) -> DecodePlate:
-    """With the character list, checked against the model where the engine file tells the number of classes."""
-    from nvidia_tao_deploy.engine.metadata import class_count
-
+def decoder(spec: Spec, binding: Binding) -> DecodePlate:
+    """With the character list, checked against the model where its number of classes is known."""
     path = Path(require(spec, "dataset_config.characters_list_file"))
-    classes = class_count(Path(require(spec, f"{subtask}.trt_engine")), binding.outputs[IDS].name)
-    return DecodePlate(IDS, PROBABILITIES, read_plate_characters(path, classes), path)
+    return DecodePlate(IDS, PROBABILITIES, read_plate_characters(path, binding.classes.get(IDS)), path)
 
 
 def sources(spec: Spec, labels: bool) -> list[DataSource]:
@@ -135,7 +132,7 @@ def sources(spec: Spec, labels: bool) -> list[DataSource]:
 def evaluation(spec: Spec, binding: Binding) -> Evaluation:
     from nvidia_tao_deploy.metrics.text_recognition import ExactMatch
 
-    decode = decoder(spec, binding, "evaluate")
+    decode = decoder(spec, binding)
     pairs = [(Path(one.image_directory_path), Path(one.label_directory_path)) for one in sources(spec, labels=True)]
     return Evaluation(labelled_plates(pairs), decode, ExactMatch())
 
@@ -145,7 +142,7 @@ def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
     from nvidia_tao_deploy.render.text_lines import TextLines
     from nvidia_tao_deploy.render.text_pictures import TextPictures
 
-    decode, keys = decoder(spec, binding, "inference"), spec.inference
+    decode, keys = decoder(spec, binding), spec.inference
     if keys.image_dir:
         samples = plates([Path(keys.image_dir)], "inference.image_dir")
     else:

@@ -130,17 +130,14 @@ def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = Fal
     )
 
 
-def characters(spec: Spec, binding: Binding, subtask: str) -> Characters:
-    """The character list, checked against the model where the engine file tells the number of classes."""
-    from nvidia_tao_deploy.engine.metadata import class_count
-
+def characters(spec: Spec, binding: Binding) -> Characters:
+    """The character list, checked against the model where its number of classes is known."""
     path = Path(require(spec, "dataset.character_list_file"))
-    classes = class_count(Path(require(spec, f"{subtask}.trt_engine")), binding.outputs["output_id"].name)
-    return read_characters(path, spec.model.prediction, spec.dataset.blank_lines, classes)
+    return read_characters(path, spec.model.prediction, spec.dataset.blank_lines, binding.classes.get("output_id"))
 
 
-def decoder(spec: Spec, binding: Binding, subtask: str) -> DecodeText:
-    return DecodeText("output_id", "output_prob", spec.model.prediction, characters(spec, binding, subtask))
+def decoder(spec: Spec, binding: Binding) -> DecodeText:
+    return DecodeText("output_id", "output_prob", spec.model.prediction, characters(spec, binding))
 
 
 def evaluation(spec: Spec, binding: Binding) -> Evaluation:
@@ -148,7 +145,7 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
 
     truth = Path(require(spec, "evaluate.test_dataset_gt_file"))
     samples = labelled_crops(truth, Path(require(spec, "evaluate.test_dataset_dir")))
-    decode = decoder(spec, binding, "evaluate")
+    decode = decoder(spec, binding)
     _report_unknown(samples, decode.characters)
     return Evaluation(samples, decode, ExactMatch())
 
@@ -170,7 +167,7 @@ def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
     key = "inference.inference_dataset_dir"
     samples = picture_samples(require(spec, key), recursive=False, key=key)
     samples.sort(key=lambda sample: natural_key(sample.name))
-    return Inference(samples, decoder(spec, binding, "inference"), [TextLines(results_dir / "predictions.csv")])
+    return Inference(samples, decoder(spec, binding), [TextLines(results_dir / "predictions.csv")])
 
 
 def batch_size(spec: Spec, subtask: str) -> int:

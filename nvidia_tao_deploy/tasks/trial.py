@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,9 +69,12 @@ def plan(context: Context, model: Model, count: int, labelled: bool = False) -> 
     Raises:
         DataError: there is no sample to run on; says which keys would give some.
     """
+    from nvidia_tao_deploy.graph.classes import classes_of
+
     signature = context.network.signature(context.spec)
     binding = signature.bind(model.inputs, model.outputs, model.source, EngineError)
-    job, reasons = _job(context, model, binding)
+    binding = binding.with_classes(lambda output: classes_of(model.proto, output))
+    job, reasons = _job(context, binding)
     keys = context.spec.gen_trt_engine.tensorrt.calibration
     if labelled and (job is None or job.metric is None):
         raise DataError(f"no labelled samples: {reasons.get('evaluate', 'the network has no evaluate')}")
@@ -93,24 +95,22 @@ def plan(context: Context, model: Model, count: int, labelled: bool = False) -> 
     return Trial(chosen, source, job.subtask, job.decode, job.metric)
 
 
-def _job(context: Context, model: Model, binding: Binding) -> tuple[_Job | None, dict[str, str]]:
+def _job(context: Context, binding: Binding) -> tuple[_Job | None, dict[str, str]]:
     """What evaluate or inference would run over, and why not where the spec does not say enough."""
-    spec = copy.deepcopy(context.spec)
     reasons: dict[str, str] = {}
     for subtask in ("evaluate", "inference"):
         make = getattr(context.network, "evaluation" if subtask == "evaluate" else "inference")
         if make is None:
             continue
-        getattr(spec, subtask).trt_engine = str(model.source)  # some networks look into it for the number of classes
         try:
             if subtask == "evaluate":
-                evaluation = make(spec, binding)
+                evaluation = make(context.spec, binding)
                 if evaluation.reference:  # its raw outputs are judged; comparing them takes a whole gallery
                     reasons[subtask] = f"evaluate first needs its {evaluation.reference.name} from this engine"
                     return _Job(subtask, evaluation.samples, evaluation.reference.decode, None), reasons
                 return _Job(subtask, evaluation.samples, evaluation.decode, evaluation.metric), reasons
             with tempfile.TemporaryDirectory(prefix="tao_deploy_") as folder:
-                inference = make(spec, binding, Path(folder))
+                inference = make(context.spec, binding, Path(folder))
             decode = inference.reference.decode if inference.reference else inference.decode
             return _Job(subtask, inference.samples, decode, None), reasons
         except (SpecError, DataError) as error:
