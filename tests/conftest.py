@@ -12,6 +12,16 @@ import pytest
 
 from tests import makers
 
+GPU_TESTS = Path(__file__).parent / "gpu"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The tests for a GPU run when they are named (the folder, or something in it), never as a part of `tests`."""
+    if collection_path != GPU_TESTS:
+        return None
+    named = [(config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in config.args]
+    return None if any(path.is_relative_to(GPU_TESTS) for path in named) else True
+
 
 @pytest.fixture
 def run_command() -> Callable[..., makers.Ran]:

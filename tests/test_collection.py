@@ -1,0 +1,36 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which tests pytest finds: those for a GPU only when they are named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests import makers
+
+
+def collected(*arguments: str) -> str:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(command, cwd=makers.ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "named", ["tests/gpu", "tests/gpu/test_engine.py", "tests/gpu/test_engine.py::test_wrong_feeds"]
+)
+def test_tests_for_a_gpu_are_found_when_they_are_named(named: str) -> None:
+    found = collected(named)
+    assert "tests/gpu/test_engine.py::test_wrong_feeds" in found
+    assert ("tests/gpu/test_plugins.py" in found) == (named == "tests/gpu")
+
+
+def test_tests_for_a_gpu_are_left_out_otherwise() -> None:
+    others = [
+        f"--ignore={path}" for path in sorted((makers.ROOT / "tests").iterdir()) if path.name not in ("gpu", "files")
+    ]
+    found = collected("tests", *[item for item in others if "test_files.py" not in item])
+    assert "tests/test_files.py" in found and "gpu" not in found
