@@ -32,7 +32,7 @@ Outputs = dict[str, np.ndarray]
 SPECIAL: dict[str, Callable[[], Iterator[Case]]] = {
     "VoxelGeneratorPlugin": lambda: cases.voxel_generator(crowded=False),
     "PillarScatterPlugin": lambda: cases.pillar_scatter(channels=64),
-    "GenerateDetection_TRT": lambda: cases.generate_detection(batch=1),  # with more, TensorRT's plugin is not used
+    "GenerateDetection_TRT": lambda: cases.generate_detection(batch=1),  # with more, the plugin is not used
 }
 PASSES = 2
 """How often the plugin gets the same inputs, each time elsewhere in memory: 10 sets of inputs, 3 slots of the engine."""

@@ -3,7 +3,8 @@
 """The networks' three subtasks with TensorRT, in FP32 and FP16, against their accuracy with ONNX Runtime.
 
 Runs the commands that users type, on the example models and the specs in examples/specs. The models and pictures are
-those of `python examples/prepare.py demo`; TAO_DEPLOY_DEMO names another folder.
+those of `python examples/prepare.py demo` (TAO_DEPLOY_DEMO names another folder), cut down as `demo.py` says. One network
+alone: `-k rtdetr`. Figures of all pictures are in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.gpu import demo
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = Path(os.environ.get("TAO_DEPLOY_DEMO") or ROOT / "demo").resolve()
@@ -48,21 +51,32 @@ TEXT_SPECS = {
 }  # fmt: skip
 """Networks whose specs are protobuf text, and what else is said on the command line (as keys, for brevity)."""
 TOLERANCES = {"FP32": 0.002, "FP16": 0.01}
+BATCH = 4
+"""The engines' largest batch, and the one they are tuned for: larger ones take longer to time."""
 
 
-def run(network: str, subtask: str, results: Path, *overrides: str) -> Path:
-    """Run one command on TensorRT; the folder of its results."""
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """The folder that the commands run in; the specs' paths begin with demo/."""
+    assert (DEMO / "models").is_dir(), f"{DEMO} holds no models: run python examples/prepare.py {DEMO}"
+    folder = tmp_path_factory.mktemp("home")
+    demo.limited(DEMO, folder)
+    return folder
+
+
+def run(home: Path, network: str, subtask: str, results: Path, *overrides: str) -> Path:
+    """Run one command in `home`; the folder of its results."""
     command = [sys.executable, "-m", "nvidia_tao_deploy", network, subtask]
     spec = f"{network}.{'txt' if network in TEXT_SPECS else 'yaml'}"
     command += ["-e", str(ROOT / "examples" / "specs" / spec), f"results_dir={results}"]
-    command += [*TEXT_SPECS.get(network, ()), "gen_trt_engine.tensorrt.max_batch_size=32", *overrides]
+    command += [*TEXT_SPECS.get(network, ()), f"gen_trt_engine.timing_cache={demo.timing_cache(home)}", *overrides]
+    command += [f"gen_trt_engine.tensorrt.{point}_batch_size={BATCH}" for point in ("opt", "max")]
     if network in TEXT_SPECS:  # their engine is named on the command line alone
         command += [text.replace("gen_trt_engine.trt_engine", f"{subtask}.trt_engine") for text in overrides
                     if text.startswith("gen_trt_engine.trt_engine=") and subtask != "gen_trt_engine"]  # fmt: skip
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        command, cwd=DEMO.parent, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=300
-    )
+    environment = {"TAO_DEPLOY_THREADS": demo.THREADS, **os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return (
         results
@@ -78,28 +92,27 @@ def figure(network: str, folder: Path) -> float:
 
 @pytest.fixture(scope="module", params=FIGURES)
 def network(request) -> str:
-    assert (DEMO / "models").is_dir(), f"{DEMO} holds no models: run python examples/prepare.py {DEMO}"
     return request.param
 
 
 @pytest.fixture(scope="module")
-def reference(network, tmp_path_factory) -> float:
+def reference(home, network, tmp_path_factory) -> float:
     """The network's figure with ONNX Runtime in FP32."""
     results = tmp_path_factory.mktemp(f"{network}-onnxruntime")
     onnx_itself = "evaluate.trt_engine=${gen_trt_engine.onnx_file}"
-    return figure(network, run(network, "evaluate", results, onnx_itself))
+    return figure(network, run(home, network, "evaluate", results, onnx_itself))
 
 
 @pytest.mark.parametrize("precision", TOLERANCES)
-def test_same_accuracy_as_onnx_runtime(network, reference, precision, tmp_path, record_property):
+def test_same_accuracy_as_onnx_runtime(home, network, reference, precision, tmp_path, record_property):
     engine = f"gen_trt_engine.trt_engine={tmp_path / 'model.engine'}"
-    run(network, "gen_trt_engine", tmp_path, engine, "gen_trt_engine.backend=tensorrt",
+    run(home, network, "gen_trt_engine", tmp_path, engine, "gen_trt_engine.backend=tensorrt",
         f"gen_trt_engine.tensorrt.data_type={precision}")  # fmt: skip
     facts = json.loads((tmp_path / "model.engine.json").read_text(encoding="utf-8"))
     assert (facts["backend"], facts["precision"]) == ("tensorrt", precision.lower())
-    found = figure(network, run(network, "evaluate", tmp_path, engine))
+    found = figure(network, run(home, network, "evaluate", tmp_path, engine))
     record_property("figure", found)
     print(f"{network} {precision}: {FIGURES[network]} {found:.4f}, ONNX Runtime FP32 {reference:.4f}")
     assert found == pytest.approx(reference, abs=TOLERANCES[precision])
-    written = run(network, "inference", tmp_path, engine)
+    written = run(home, network, "inference", tmp_path, engine)
     assert sum(1 for path in written.rglob("*") if path.is_file()) > 2

@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""The example models and data, cut down so that one network's tests take less than a minute of a GPU.
+
+The machine's time goes into ONNX Runtime on the CPU, which computes the figures to compare with, so both sides see the
+first PER_CLASS pictures of each class of Fashion-MNIST (1000 in all), the first IMAGES of the detector's, and all
+pictures of the other examples (20 to 200). GPU_CACHE in the environment names a folder that jobs running side by side
+share; TensorRT's timing cache is kept there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+PER_CLASS = 100
+IMAGES = 64
+THREADS = "4"
+"""Of each ONNX Runtime process, unless TAO_DEPLOY_THREADS says otherwise."""
+
+
+def limited(demo: Path, folder: Path) -> Path:
+    """`folder/demo`: links into `demo`, with fewer pictures of clothes and for detectors."""
+    made = folder / "demo"
+    cut = {
+        "fashion_mnist": _classes,
+        "detector": _detector,
+        "fashion_mnist_tables": _tables,
+    }
+    (made / "data").mkdir(parents=True)
+    for path in sorted(demo.iterdir()):
+        if path.name not in ("data", "results"):
+            (made / path.name).symlink_to(path)
+    for path in sorted((demo / "data").iterdir()):
+        target = made / "data" / path.name
+        if path.name in cut:
+            target.mkdir()
+            cut[path.name](path, target)
+        else:
+            target.symlink_to(path)
+    return made
+
+
+def timing_cache(folder: Path) -> Path:
+    """The file that builds share: in GPU_CACHE, or in `folder`."""
+    shared = Path(os.environ.get("GPU_CACHE") or folder).resolve()
+    shared.mkdir(parents=True, exist_ok=True)
+    return shared / "timing.cache"
+
+
+def _classes(source: Path, target: Path) -> None:
+    _link_others(source, target, {"images"})
+    for pictures in sorted((source / "images").iterdir()):
+        chosen = target / "images" / pictures.name
+        chosen.mkdir(parents=True)
+        for path in sorted(pictures.iterdir())[:PER_CLASS]:
+            (chosen / path.name).symlink_to(path)
+
+
+def _detector(source: Path, target: Path) -> None:
+    tables = sorted(source.glob("annotations*.json"))
+    _link_others(source, target, {"images", *(path.name for path in tables)})
+    names: set[str] = set()
+    for path in tables:
+        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        table["images"] = sorted(table["images"], key=lambda image: image["file_name"])[:IMAGES]
+        known = {image["id"] for image in table["images"]}
+        names |= {image["file_name"] for image in table["images"]}
+        table["annotations"] = [item for item in table["annotations"] if item["image_id"] in known]
+        (target / path.name).write_text(json.dumps(table), encoding="utf-8")
+    (target / "images").mkdir()
+    for name in sorted(names):
+        (target / "images" / name).symlink_to(source / "images" / name)
+
+
+def _tables(source: Path, target: Path) -> None:
+    """The labels of those pictures that `_classes` takes; the first column is `<class>/<file>`."""
+    _link_others(source, target, {"labels.csv"})
+    head, *rows = (source / "labels.csv").read_text(encoding="utf-8").splitlines()
+    taken: dict[str, int] = {}
+    kept = []
+    for row in sorted(rows):
+        label = row.split("/")[0]
+        taken[label] = taken.get(label, 0) + 1
+        if taken[label] <= PER_CLASS:
+            kept.append(row)
+    (target / "labels.csv").write_text("\n".join([head, *kept]) + "\n", encoding="utf-8")
+
+
+def _link_others(source: Path, target: Path, but: set[str]) -> None:
+    for path in sorted(source.iterdir()):
+        if path.name not in but:
+            (target / path.name).symlink_to(path)
