@@ -155,8 +155,8 @@ class LayerFacts:
 
 
 class Engine(Protocol):
-    """A loaded engine; a context manager. Every array is C-contiguous; axis 0 is the batch, with the same number of rows
-    in all inputs, except in inputs that are constants beside it (`engine.feeds.batched`)."""
+    """A loaded engine; a context manager. Every array is C-contiguous. Axis 0 is the batch, with as many rows in every
+    input, save those that are constants beside it (`engine.feeds.batched`)."""
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]

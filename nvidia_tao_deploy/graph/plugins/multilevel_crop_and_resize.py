@@ -51,9 +51,9 @@ def rewrite(node: onnx.NodeProto, write: GraphWriter) -> None:
 def _middles(write: GraphWriter, low: str, high: str, stride: str, pooled: int) -> str:
     """Middles of the bins between two corners, in pixels of the level: [N, R, pooled].
 
-    The plugin multiplies by the reciprocal of the number of bins and rounds start + step * bin once. A plain product and
-    sum in float32 round twice: far from the origin the middle is then off by a unit in the last place (1.5e-5 pixels
-    beyond 128), and the sample by that times the slope of the map.
+    The plugin multiplies by the reciprocal of the number of bins and rounds start + step * bin once. A plain product
+    and sum in float32 round twice: far from the origin the middle is then off by a unit in the last place (1.5e-5
+    pixels beyond 128), and the sample by that times the slope of the map.
     """
     start, end = write.op("Div", low, stride), write.op("Div", high, stride)
     step = chain(write, "Mul", write.op("Sub", end, start), float(np.float32(1) / np.float32(pooled)))
@@ -61,8 +61,10 @@ def _middles(write: GraphWriter, low: str, high: str, stride: str, pooled: int) 
 
 
 def _sum_rounded_once(write: GraphWriter, start: str, step: str, factor: str) -> str:
-    """start + step * factor, in float32 with one rounding, for factors of few bits (Knuth, "The Art of Computer
-    Programming", volume 2, 4.2.2, theorem B: the sum of two numbers and what it lost)."""
+    """start + step * factor, in float32 with one rounding, for factors of few bits.
+
+    Knuth, "The Art of Computer Programming", volume 2, 4.2.2, theorem B: the sum of two numbers and what it lost.
+    """
     coarse = chain(write, "Div", write.op("Floor", chain(write, "Mul", step, 32.0)), 32.0)
     product = write.op("Mul", coarse, factor)  # exact: few bits times few bits
     rest = write.op("Mul", write.op("Sub", step, coarse), factor)
