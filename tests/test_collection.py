@@ -19,18 +19,18 @@ def collected(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    "named", ["tests/gpu", "tests/gpu/test_engine.py", "tests/gpu/test_engine.py::test_wrong_feeds"]
-)
+ENGINE = "tests/gpu/test_engine.py"
+
+
+@pytest.mark.parametrize("named", ["tests/gpu", ENGINE, f"{ENGINE}::test_wrong_feeds"])
 def test_tests_for_a_gpu_are_found_when_they_are_named(named: str) -> None:
     found = collected(named)
-    assert "tests/gpu/test_engine.py::test_wrong_feeds" in found
+    assert f"{ENGINE}::test_wrong_feeds" in found
     assert ("tests/gpu/test_plugins.py" in found) == (named == "tests/gpu")
 
 
 def test_tests_for_a_gpu_are_left_out_otherwise() -> None:
-    others = [
-        f"--ignore={path}" for path in sorted((makers.ROOT / "tests").iterdir()) if path.name not in ("gpu", "files")
-    ]
-    found = collected("tests", *[item for item in others if "test_files.py" not in item])
+    kept = ("gpu", "test_files.py")
+    others = [f"--ignore={path}" for path in (makers.ROOT / "tests").iterdir() if path.name not in kept]
+    found = collected("tests", *others)
     assert "tests/test_files.py" in found and "gpu" not in found

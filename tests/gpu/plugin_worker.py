@@ -35,7 +35,7 @@ SPECIAL: dict[str, Callable[[], Iterator[Case]]] = {
     "GenerateDetection_TRT": lambda: cases.generate_detection(batch=1),  # with more, the plugin is not used
 }
 PASSES = 2
-"""How often the plugin gets the same inputs, each time elsewhere in memory: 10 sets of inputs, 3 slots of the engine."""
+"""How often the plugin gets the same inputs, each time elsewhere in memory: 10 inputs, 3 slots of the engine."""
 COUNTS = ("NMS_1", "num", "labels", "coords")
 """Outputs that must be equal; NMS_1 holds integer bits in a float tensor."""
 

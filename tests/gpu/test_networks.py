@@ -3,8 +3,8 @@
 """The networks' three subtasks with TensorRT, in FP32 and FP16, against their accuracy with ONNX Runtime.
 
 Runs the commands that users type, on the example models and the specs in examples/specs. The models and pictures are
-those of `python examples/prepare.py demo` (TAO_DEPLOY_DEMO names another folder), cut down as `demo.py` says. One network
-alone: `-k rtdetr`. Figures of all pictures are in benchmarks/README.md.
+those of `python examples/prepare.py demo` (TAO_DEPLOY_DEMO names another folder), cut down as `demo.py` says. One
+network alone: `-k rtdetr`. Figures of all pictures are in benchmarks/README.md.
 """
 
 from __future__ import annotations
