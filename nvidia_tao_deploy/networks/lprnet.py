@@ -22,7 +22,7 @@ from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare, pict
 from nvidia_tao_deploy.transforms.resize import stretch_rounded
 
 if TYPE_CHECKING:
-    from nvidia_tao_deploy.network import Writer
+    pass
 
 # ruff: noqa: UP006
 INPUT, IDS, PROBABILITIES = "image_input", "tf_op_layer_ArgMax", "tf_op_layer_Max"
@@ -138,19 +138,14 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
 
 
 def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
-    from nvidia_tao_deploy.render.names import ResultNames
-    from nvidia_tao_deploy.render.text_lines import TextLines
-    from nvidia_tao_deploy.render.text_pictures import TextPictures
+    from nvidia_tao_deploy.render.text_pictures import text_writers
 
     decode, keys = decoder(spec, binding), spec.inference
     if keys.image_dir:
         samples = plates([Path(keys.image_dir)], "inference.image_dir")
     else:
         samples = plates([Path(one.image_directory_path) for one in sources(spec, labels=False)], SOURCES)
-    writers: list[Writer] = [TextLines(results_dir / "predictions.csv", print_confidence=False)]
-    if keys.annotate:
-        font_key = "inference.annotate_font"
-        writers.append(TextPictures(results_dir, ResultNames(samples), keys.annotate_font, font_key))
+    writers = text_writers(results_dir, samples, keys.annotate, keys.annotate_font, print_confidence=False)
     return Inference(samples, decode, writers)
 
 

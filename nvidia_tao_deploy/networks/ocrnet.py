@@ -75,6 +75,8 @@ class Evaluate(Task):
 @dataclass
 class InferenceSection(Task):
     inference_dataset_dir: str = option("", "folder with pictures, without its sub-folders; or one picture")
+    annotate: bool = option(False, "also write images_annotated/: each picture with its text below it")
+    annotate_font: str = option("", "font file (.ttf, .otf) for characters that are not Latin")
 
 
 @dataclass
@@ -162,12 +164,13 @@ def _report_unknown(samples: list[Sample], known: Characters) -> None:
 
 
 def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
-    from nvidia_tao_deploy.render.text_lines import TextLines
+    from nvidia_tao_deploy.render.text_pictures import text_writers
 
     key = "inference.inference_dataset_dir"
     samples = picture_samples(require(spec, key), recursive=False, key=key)
     samples.sort(key=lambda sample: natural_key(sample.name))
-    return Inference(samples, decoder(spec, binding), [TextLines(results_dir / "predictions.csv")])
+    writers = text_writers(results_dir, samples, spec.inference.annotate, spec.inference.annotate_font)
+    return Inference(samples, decoder(spec, binding), writers)
 
 
 def batch_size(spec: Spec, subtask: str) -> int:

@@ -9,13 +9,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nvidia_tao_deploy.files import write_atomic
-from nvidia_tao_deploy.network import Frame
+from nvidia_tao_deploy.network import Frame, Sample, Writer
 from nvidia_tao_deploy.predictions import Text
 from nvidia_tao_deploy.render.boxes import FOLDER, encode
 from nvidia_tao_deploy.render.captions import captioned, checked_font, has_glyph
 from nvidia_tao_deploy.render.names import ResultNames
+from nvidia_tao_deploy.render.text_lines import TextLines
 
 logger = logging.getLogger(__name__)
+
+
+def text_writers(
+    results_dir: Path, samples: Sequence[Sample], annotate: bool, font: str, print_confidence: bool = True
+) -> list[Writer]:
+    """The writers of text recognition: printed lines with predictions.csv, and pictures where they are asked for.
+
+    Raises:
+        SpecError: the font cannot be used.
+    """
+    writers: list[Writer] = [TextLines(results_dir / "predictions.csv", print_confidence)]
+    if annotate:
+        writers.append(TextPictures(results_dir, ResultNames(samples), font, "inference.annotate_font"))
+    return writers
 
 
 class TextPictures:

@@ -75,6 +75,14 @@ class Normalise:
             row[channel] += bias
 
 
+def drawable(picture: np.ndarray) -> np.ndarray:
+    """A picture as writers take it, (H,W,3) uint8: grey ones get three equal channels, 16-bit ones become 8-bit."""
+    import numpy as np
+
+    shown = picture if picture.dtype == np.uint8 else np.clip(np.rint(picture / 257), 0, 255).astype(np.uint8)
+    return shown if shown.shape[2] == 3 else np.repeat(shown, 3, axis=2)
+
+
 @dataclass(frozen=True)
 class PicturePrepare:
     """Preprocessing of networks that take one picture.
@@ -107,7 +115,7 @@ class PicturePrepare:
         row = rows[self.input]
         self.normalise(resized, row.transpose(2, 0, 1) if self.channels_last else row)
         size = (picture.shape[0], picture.shape[1])
-        return Frame(sample, size, geometry, picture if self.keep_picture else None)
+        return Frame(sample, size, geometry, drawable(picture) if self.keep_picture else None)
 
     def single(self, sample: Sample) -> tuple[dict[str, np.ndarray], Frame]:
         import numpy as np

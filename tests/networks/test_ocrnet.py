@@ -447,3 +447,17 @@ def test_flat_specs_and_a_model_section_do_not_mix_up(tmp_path: Path) -> None:
     nested = write_yaml(tmp_path / "new.yaml", {"model": {"prediction": "Attn"}, "dataset": {"input_channel": 3}})
     spec = compose(ocrnet.Spec, nested, (), ocrnet.MIGRATIONS).spec
     assert (spec.gen_trt_engine.onnx_file, spec.model.prediction, spec.model.input_channel) == (None, "Attn", 3)
+
+
+def test_annotated_pictures_are_higher_by_their_caption(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.add("ab.png", bench.ids("a", 0, "b"), "ab")
+    bench.build()
+    folder = tmp_path / "results/trt_inference/images_annotated"
+    assert bench.run("inference").code == 0 and not folder.exists()
+    assert bench.run("inference", "inference.annotate=true").code == 0
+    with Image.open(folder / "ab.png") as shown, Image.open(tmp_path / "crops/ab.png") as crop:
+        assert shown.height > crop.height and shown.width >= crop.width
+    font = ("inference.annotate=true", "inference.annotate_font=no.ttf")
+    ran = bench.run("inference", *font)
+    assert ran.code == 2 and "inference.annotate_font: no.ttf: no such file" in ran.err

@@ -88,3 +88,14 @@ def test_statistics(
 def test_wrong_statistics(mean: list[float], std: list[float], channels: int, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         pixel_statistics(mean, std, channels, "key")
+
+
+@pytest.mark.parametrize(("dtype", "value", "shown"), [(np.uint8, 200, 200), (np.int32, 65535, 255), (np.int32, 257, 1)])
+def test_kept_pictures_are_always_8_bit_rgb(dtype: type, value: int, shown: int) -> None:
+    """Writers draw with three-channel colours, whatever the network reads."""
+    from nvidia_tao_deploy.transforms.picture import drawable
+
+    made = drawable(np.full((2, 5, 1), value, dtype))
+    assert made.shape == (2, 5, 3) and made.dtype == np.uint8 and (made == shown).all()
+    colour = np.zeros((2, 5, 3), np.uint8)
+    assert drawable(colour) is colour
