@@ -90,7 +90,9 @@ def test_wrong_statistics(mean: list[float], std: list[float], channels: int, me
         pixel_statistics(mean, std, channels, "key")
 
 
-@pytest.mark.parametrize(("dtype", "value", "shown"), [(np.uint8, 200, 200), (np.int32, 65535, 255), (np.int32, 257, 1)])
+@pytest.mark.parametrize(
+    ("dtype", "value", "shown"), [(np.uint8, 200, 200), (np.int32, 65535, 255), (np.int32, 257, 1)]
+)
 def test_kept_pictures_are_always_8_bit_rgb(dtype: type, value: int, shown: int) -> None:
     """Writers draw with three-channel colours, whatever the network reads."""
     from nvidia_tao_deploy.transforms.picture import drawable
