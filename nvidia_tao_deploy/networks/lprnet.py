@@ -13,6 +13,7 @@ from nvidia_tao_deploy.data.plates import SOURCES, labelled_plates, plates, read
 from nvidia_tao_deploy.decode.ctc import DecodePlate
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
+from nvidia_tao_deploy.networks.parts.text import AnnotateTextKeys
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.spec.fields import ignored, option, section
@@ -61,10 +62,8 @@ class AugmentationConfig:
 
 
 @dataclass
-class InferenceSection(FlaggedTask):
+class InferenceSection(FlaggedTask, AnnotateTextKeys):
     image_dir: str = option("", "folder with pictures, or one picture; without: the pictures of the data sources")
-    annotate: bool = option(False, "also write images_annotated/: each picture with its plate below it")
-    annotate_font: str = option("", "font file (.ttf, .otf) for characters that are not Latin")
 
 
 @dataclass

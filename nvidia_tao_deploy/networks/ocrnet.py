@@ -17,6 +17,7 @@ from nvidia_tao_deploy.decode.ctc import DecodeText
 from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network, Sample
+from nvidia_tao_deploy.networks.parts.text import AnnotateTextKeys
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.common import Experiment, TaskSection
 from nvidia_tao_deploy.spec.compose import require
@@ -73,10 +74,8 @@ class Evaluate(Task):
 
 
 @dataclass
-class InferenceSection(Task):
+class InferenceSection(Task, AnnotateTextKeys):
     inference_dataset_dir: str = option("", "folder with pictures, without its sub-folders; or one picture")
-    annotate: bool = option(False, "also write images_annotated/: each picture with its text below it")
-    annotate_font: str = option("", "font file (.ttf, .otf) for characters that are not Latin")
 
 
 @dataclass
