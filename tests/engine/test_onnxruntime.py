@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nvidia_tao_deploy.engine.backends import load_engine
 from nvidia_tao_deploy.engine.contract import BuildPlan
 from nvidia_tao_deploy.engine.onnxruntime.backend import OnnxRuntimeBackend
-from nvidia_tao_deploy.errors import EngineError, SpecError
+from nvidia_tao_deploy.errors import BuildError, EngineError, SpecError
 from tests.makers import tiny_model
 
 INPUT = np.random.default_rng(0).normal(size=(5, 3, 16, 16)).astype(np.float32)
@@ -96,6 +96,21 @@ def slow_model(path: Path, layers: int) -> Path:
     )  # fmt: skip
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
     return path
+
+
+def test_bf16_is_refused_with_the_way_out() -> None:
+    """A convolution in BF16: ONNX Runtime has no kernel for CPUs, and its own message does not say what to do."""
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"])],
+        "conv",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["B", 1, 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["B", 1, 4, 4])],
+        [numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    with pytest.raises(BuildError, match="ONNX Runtime refuses the model") as caught:
+        OnnxRuntimeBackend().build(model, BuildPlan(precision="bf16"))
+    assert "use FP32 or FP16 here" in str(caught.value.hint)
 
 
 def test_closing_stops_what_runs(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FLOAT_QDQ = "tao_deploy.float_qdq"
 """Mark in the metadata of models that we quantised: their biases are float, so no integer kernel takes them."""
 THREADS_VARIABLE = "TAO_DEPLOY_THREADS"
+NO_BF16 = "ONNX Runtime has hardly any BF16 kernels for CPUs: use FP32 or FP16 here; TensorRT 10 and RTX have BF16."
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -65,7 +66,8 @@ class OnnxRuntimeBackend:
         except TaoDeployError:
             raise
         except Exception as error:  # onnxruntime raises classes of its own for each kind of refusal
-            raise BuildError(f"ONNX Runtime refuses the model: {_first_line(error)}") from error
+            hint = NO_BF16 if plan.precision == "bf16" else None
+            raise BuildError(f"ONNX Runtime refuses the model: {_first_line(error)}", hint) from error
         return Built(blob, {"onnxruntime": onnxruntime.__version__, "plugin_rewrites": rewrites, **details})
 
     def layers(
