@@ -120,15 +120,15 @@ def _feeds(
     return buffers
 
 
-def measure(engine: Engine, point: str, feeds: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Percentiles of the latency of one batch, in milliseconds."""
+def measure(engine: Engine, point: str, feeds: dict[str, np.ndarray], seconds: float = SECONDS) -> dict[str, Any]:
+    """Percentiles of the latency of one batch, in milliseconds, of `LEAST_RUNS` to `MOST_RUNS` within `seconds`."""
     import numpy as np
 
     for _ in range(WARM_UP):
         engine.submit(feeds).result()
     times: list[float] = []
     start = time.perf_counter()
-    while len(times) < LEAST_RUNS or (len(times) < MOST_RUNS and time.perf_counter() - start < SECONDS):
+    while len(times) < LEAST_RUNS or (len(times) < MOST_RUNS and time.perf_counter() - start < seconds):
         before = time.perf_counter()
         engine.submit(feeds).result()
         times.append(1000 * (time.perf_counter() - before))

@@ -3,9 +3,10 @@
 """The example models and data, cut down so that one network's tests take less than a minute of a GPU.
 
 The machine's time goes into ONNX Runtime on the CPU, which computes the figures to compare with, so both sides see the
-first PER_CLASS pictures of each class of Fashion-MNIST (1000 in all), the first IMAGES of the detector's, and all
-pictures of the other examples (20 to 200). GPU_CACHE in the environment names a folder that jobs running side by side
-share; TensorRT's timing cache is kept there.
+first PER_CLASS pictures of each class of Fashion-MNIST (1000 in all; the gallery and the queries likewise), the first
+IMAGES of the detector's, and all pictures of the other examples (20 to 200). GPU_CACHE in the environment names a
+folder that jobs running side by side share; TensorRT's timing cache is kept there, and a line of JSON per engine in
+figures.jsonl.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def limited(demo: Path, folder: Path) -> Path:
         "fashion_mnist": _classes,
         "detector": _detector,
         "fashion_mnist_tables": _tables,
+        "retrieval": _retrieval,
     }
     (made / "data").mkdir(parents=True)
     for path in sorted(demo.iterdir()):
@@ -50,10 +52,27 @@ def timing_cache(folder: Path) -> Path:
     return shared / "timing.cache"
 
 
+def note(folder: Path, **facts: Any) -> None:
+    """Append one line to figures.jsonl beside the timing cache."""
+    with (timing_cache(folder).parent / "figures.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(facts) + "\n")
+
+
 def _classes(source: Path, target: Path) -> None:
     _link_others(source, target, {"images"})
-    for pictures in sorted((source / "images").iterdir()):
-        chosen = target / "images" / pictures.name
+    _first_of_each(source / "images", target / "images")
+
+
+def _retrieval(source: Path, target: Path) -> None:
+    _link_others(source, target, {"gallery", "query"})
+    for part in ("gallery", "query"):
+        _first_of_each(source / part, target / part)
+
+
+def _first_of_each(source: Path, target: Path) -> None:
+    """The first pictures of each class; one folder per class."""
+    for pictures in sorted(path for path in source.iterdir() if path.is_dir()):
+        chosen = target / pictures.name
         chosen.mkdir(parents=True)
         for path in sorted(pictures.iterdir())[:PER_CLASS]:
             (chosen / path.name).symlink_to(path)

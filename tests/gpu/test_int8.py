@@ -107,7 +107,7 @@ def facts(engine: Path) -> dict[str, Any]:
 
 def row(network: str, precision: str, engine: Path, value: float) -> dict[str, Any]:
     report = json.loads(engine.with_name(f"{engine.name}.report.json").read_text(encoding="utf-8"))
-    return {
+    found = {
         "network": network,
         "precision": precision,
         "accuracy": value,
@@ -115,6 +115,8 @@ def row(network: str, precision: str, engine: Path, value: float) -> dict[str, A
         "p50_ms": report["latency_ms"][-1]["p50"],
         "build_seconds": facts(engine)["build_seconds"],
     }
+    examples.note(Path.cwd(), **found)
+    return found
 
 
 class References(dict[str, float]):

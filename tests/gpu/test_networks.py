@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""The networks' three subtasks with TensorRT, in FP32 and FP16, against their accuracy with ONNX Runtime.
+"""The networks' subtasks with TensorRT, in FP32, FP16 and INT8, against their accuracy with ONNX Runtime in FP32.
 
 Runs the commands that users type, on the example models and the specs in examples/specs. The models and pictures are
 those of `python examples/prepare.py demo` (TAO_DEPLOY_DEMO names another folder), cut down as `demo.py` says. One
-network alone: `-k rtdetr`. Figures of all pictures are in benchmarks/README.md.
+example alone: `-k rtdetr`. Figures of all pictures are in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,38 +22,56 @@ from tests.gpu import demo
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = Path(os.environ.get("TAO_DEPLOY_DEMO") or ROOT / "demo").resolve()
-FIGURES = {
-    "classification_pyt": "top_k_accuracy",
-    "classification_tf1": "top_1_accuracy",
-    "classification_tf2": "top_k_accuracy",
-    "lprnet": "Accuracy",
-    "multitask_classification": "category",
-    "deformable_detr": "AP",
-    "dino": "AP",
-    "rtdetr": "AP",
-    "ocdnet": "F-measure",
-    "ocrnet": "Accuracy",
-    "optical_inspection": "total_accuracy",
-    "visual_changenet": "miou",
-}
-"""Network and the key of its figure in results.json (0 to 1, unless in PERCENT)."""
-PERCENT = ("total_accuracy",)
 TABLES = "demo/data/fashion_mnist_tables"
-TEXT_SPECS = {
-    "classification_tf1": (
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One spec of examples/specs, and the figure of results.json that is compared (0 to 1, or percent)."""
+
+    figure: str
+    scale: float = 1.0
+    """Divides the figure."""
+    network: str = ""
+    """The command, when the spec is not named like it."""
+    text: bool = False
+    """The spec is protobuf text: engine and model are named on the command line alone."""
+    keys: tuple[str, ...] = ()
+    """Overrides of every subtask."""
+    calibration: str = ""
+    """Folder of calibration pictures, where the spec names none."""
+
+
+EXAMPLES = {
+    "classification_pyt": Example("top_k_accuracy"),
+    "classification_tf1": Example("top_1_accuracy", text=True, calibration="demo/data/fashion_mnist/images", keys=(
         "gen_trt_engine.onnx_file=demo/models/fashion_mnist_tf1.onnx", f"evaluate.classmap={TABLES}/classmap.json",
         "inference.image_dir=demo/data/fashion_mnist/images",
-    ),
-    "lprnet": ("gen_trt_engine.onnx_file=demo/models/lprnet/lprnet.onnx",),
-    "multitask_classification": (
+    )),
+    "classification_tf2": Example("top_k_accuracy"),
+    "lprnet": Example("Accuracy", text=True, calibration="demo/data/lprnet/image", keys=(
+        "gen_trt_engine.onnx_file=demo/models/lprnet/lprnet.onnx",
+    )),
+    "multitask_classification": Example("category", text=True, calibration="demo/data/fashion_mnist/images", keys=(
         "gen_trt_engine.onnx_file=demo/models/fashion_mnist_tasks.onnx", "eval_config.batch_size=32",
         f"gen_trt_engine.class_map={TABLES}/class_mapping.json",
-    ),
+    )),
+    "ml_recog": Example("recall_at_1"),
+    "deformable_detr": Example("AP"),
+    "dino": Example("AP"),
+    "rtdetr": Example("AP"),
+    "ocdnet": Example("F-measure"),
+    "ocrnet": Example("Accuracy"),
+    "optical_inspection": Example("total_accuracy", scale=100),
+    "visual_changenet": Example("miou"),
+    "visual_changenet_classify": Example("total_accuracy", scale=100, network="visual_changenet"),
 }  # fmt: skip
-"""Networks whose specs are protobuf text, and what else is said on the command line (as keys, for brevity)."""
-TOLERANCES = {"FP32": 0.002, "FP16": 0.01}
-BATCH = 4
-"""The engines' largest batch, and the one they are tuned for: larger ones take longer to time."""
+TOLERANCES = {"FP32": 0.002, "FP16": 0.01, "INT8": 0.03}
+"""Allowed difference to ONNX Runtime's FP32; INT8's strict limits are test_int8's, on all pictures."""
+CALIBRATION = "gen_trt_engine.tensorrt.calibration."
+BATCH = 32
+"""Largest batch of the engines whose spec says nothing of it, and the one they are tuned for."""
+FOLDERS = {"gen_trt_engine": "gen_trt_engine", "evaluate": "trt_evaluate", "inference": "trt_inference"}
 
 
 @pytest.fixture(scope="module")
@@ -64,55 +83,81 @@ def home(tmp_path_factory) -> Path:
     return folder
 
 
-def run(home: Path, network: str, subtask: str, results: Path, *overrides: str) -> Path:
-    """Run one command in `home`; the folder of its results."""
-    command = [sys.executable, "-m", "nvidia_tao_deploy", network, subtask]
-    spec = f"{network}.{'txt' if network in TEXT_SPECS else 'yaml'}"
-    command += ["-e", str(ROOT / "examples" / "specs" / spec), f"results_dir={results}"]
-    command += [*TEXT_SPECS.get(network, ()), f"gen_trt_engine.timing_cache={demo.timing_cache(home)}", *overrides]
-    command += [f"gen_trt_engine.tensorrt.{point}_batch_size={BATCH}" for point in ("opt", "max")]
-    if network in TEXT_SPECS:  # their engine is named on the command line alone
-        command += [text.replace("gen_trt_engine.trt_engine", f"{subtask}.trt_engine") for text in overrides
-                    if text.startswith("gen_trt_engine.trt_engine=") and subtask != "gen_trt_engine"]  # fmt: skip
+def command(home: Path, network: str, *arguments: str) -> str:
+    """Run one command in `home`; what it printed."""
+    line = [sys.executable, "-m", "nvidia_tao_deploy", network, *arguments]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {"TAO_DEPLOY_THREADS": demo.THREADS, **os.environ, "PYTHONPATH": path}
-    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    return (
-        results
-        / {"gen_trt_engine": "gen_trt_engine", "evaluate": "trt_evaluate", "inference": "trt_inference"}[subtask]
-    )
+    done = subprocess.run(line, cwd=home, env=environment, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, f"{' '.join(line)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
 
 
-def figure(network: str, folder: Path) -> float:
-    key = FIGURES[network]
-    value = float(json.loads((folder / "results.json").read_text(encoding="utf-8"))[key])
-    return value / 100 if key in PERCENT else value
+def run(home: Path, name: str, subtask: str, results: Path, engine: str, *overrides: str) -> Path:
+    """One subtask of an example with this engine; the folder of its results."""
+    example = EXAMPLES[name]
+    spec = ROOT / "examples" / "specs" / f"{name}.{'txt' if example.text else 'yaml'}"
+    keys = [*example.keys, f"gen_trt_engine.timing_cache={demo.timing_cache(home)}", *overrides]
+    keys += [f"results_dir={results}", f"gen_trt_engine.trt_engine={engine}"]
+    if example.text:
+        keys += [f"gen_trt_engine.tensorrt.{point}_batch_size={BATCH}" for point in ("opt", "max")]
+    if example.text and subtask != "gen_trt_engine":
+        keys.append(f"{subtask}.trt_engine={engine}")
+    command(home, example.network or name, subtask, "-e", str(spec), *keys)
+    return results / FOLDERS[subtask]
 
 
-@pytest.fixture(scope="module", params=FIGURES)
-def network(request) -> str:
+def figure(name: str, folder: Path) -> float:
+    found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return float(found[EXAMPLES[name].figure]) / EXAMPLES[name].scale
+
+
+@pytest.fixture(scope="module", params=EXAMPLES)
+def name(request) -> str:
     return request.param
 
 
 @pytest.fixture(scope="module")
-def reference(home, network, tmp_path_factory) -> float:
-    """The network's figure with ONNX Runtime in FP32."""
-    results = tmp_path_factory.mktemp(f"{network}-onnxruntime")
-    onnx_itself = "evaluate.trt_engine=${gen_trt_engine.onnx_file}"
-    return figure(network, run(home, network, "evaluate", results, onnx_itself))
+def reference(home, name, tmp_path_factory) -> float:
+    """The example's figure with ONNX Runtime in FP32."""
+    results = tmp_path_factory.mktemp(f"{name}-onnxruntime")
+    return figure(name, run(home, name, "evaluate", results, "${gen_trt_engine.onnx_file}"))
 
 
 @pytest.mark.parametrize("precision", TOLERANCES)
-def test_same_accuracy_as_onnx_runtime(home, network, reference, precision, tmp_path, record_property):
-    engine = f"gen_trt_engine.trt_engine={tmp_path / 'model.engine'}"
-    run(home, network, "gen_trt_engine", tmp_path, engine, "gen_trt_engine.backend=tensorrt",
-        f"gen_trt_engine.tensorrt.data_type={precision}")  # fmt: skip
+def test_same_accuracy_as_onnx_runtime(home, name, reference, precision, tmp_path):
+    engine = str(tmp_path / "model.engine")
+    options = ["gen_trt_engine.backend=tensorrt", f"gen_trt_engine.tensorrt.data_type={precision}"]
+    if precision == "INT8":
+        cache = tmp_path / "calibration.cache"
+        options += [f"{CALIBRATION}cal_algorithm=minmax", f"{CALIBRATION}cal_cache_file={cache}"]
+        options += [f"{CALIBRATION}cal_batch_size=4", f"{CALIBRATION}cal_batches=16"]
+        if EXAMPLES[name].calibration:
+            options.append(f"{CALIBRATION}cal_image_dir=[{EXAMPLES[name].calibration}]")
+    run(home, name, "gen_trt_engine", tmp_path, engine, *options)
     facts = json.loads((tmp_path / "model.engine.json").read_text(encoding="utf-8"))
     assert (facts["backend"], facts["precision"]) == ("tensorrt", precision.lower())
-    found = figure(network, run(home, network, "evaluate", tmp_path, engine))
-    record_property("figure", found)
-    print(f"{network} {precision}: {FIGURES[network]} {found:.4f}, ONNX Runtime FP32 {reference:.4f}")
-    assert found == pytest.approx(reference, abs=TOLERANCES[precision])
-    written = run(home, network, "inference", tmp_path, engine)
+    found = figure(name, run(home, name, "evaluate", tmp_path, engine))
+    demo.note(home, example=name, precision=precision, figure=EXAMPLES[name].figure, value=found, onnxruntime=reference,
+              bytes=Path(engine).stat().st_size, build_seconds=facts["build_seconds"])  # fmt: skip
+    print(f"{name} {precision}: {EXAMPLES[name].figure} {found:.4f}, ONNX Runtime FP32 {reference:.4f}")
+    assert found == pytest.approx(reference, abs=TOLERANCES[precision] + 1e-9)
+    written = run(home, name, "inference", tmp_path, engine)
     assert sum(1 for path in written.rglob("*") if path.is_file()) > 2
+
+
+@pytest.mark.parametrize("precision", TOLERANCES)
+@pytest.mark.parametrize("network", ["nvdinov2", "mae"])
+def test_backbones_compute_what_onnx_runtime_does(home, network, precision, tmp_path):
+    engine = tmp_path / "model.engine"
+    keys = [f"results_dir={tmp_path}", f"gen_trt_engine.trt_engine={engine}", "gen_trt_engine.backend=tensorrt"]
+    keys += [f"gen_trt_engine.tensorrt.data_type={precision}", f"{CALIBRATION}cal_cache_file={tmp_path / 'c.cache'}"]
+    keys += [f"gen_trt_engine.timing_cache={demo.timing_cache(home)}", "gen_trt_engine.verify=true"]
+    spec = str(ROOT / "examples" / "specs" / f"{network}.yaml")
+    command(home, "model_agnostic", "gen_trt_engine", "--model_name", network, "-e", spec, *keys)
+    facts = json.loads((tmp_path / "model.engine.json").read_text(encoding="utf-8"))
+    outputs = facts["verify"]["outputs"]
+    demo.note(home, example=network, precision=precision, verify=outputs, bytes=engine.stat().st_size,
+              build_seconds=facts["build_seconds"])  # fmt: skip
+    print(f"{network} {precision}: {outputs}")
+    assert facts["verify"]["samples"] == 64

@@ -37,12 +37,13 @@ def registered() -> frozenset[str]:
 
 @pytest.fixture(scope="module")
 def results(
-    registered: frozenset[str], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, registered: frozenset[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, dict[str, Any]]]:
-    """Operator -> what the worker found; an operator that ended the worker has an error saying so."""
+    """Operator (of those selected) -> what the worker found; one that ended the worker has an error saying so."""
     path = tmp_path_factory.mktemp("plugins") / "results.jsonl"
     path.touch()
-    waiting = [op for op in cases.ALL if op in registered and _library_missing(op) is None]
+    selected = {item.callspec.params.get("op") for item in request.session.items if hasattr(item, "callspec")}
+    waiting = [op for op in cases.ALL if op in selected & registered and _library_missing(op) is None]
     found: dict[str, dict[str, Any]] = {}
     while waiting:
         command = [sys.executable, "-m", "tests.gpu.plugin_worker", str(path), *waiting]
@@ -58,7 +59,7 @@ def results(
                 file.write(json.dumps({"op": missing[0], "runs": 0, "wrong": [], "worst": 0.0, "error": ended}) + "\n")
         waiting = missing[1:]
     found = {entry["op"]: entry for entry in map(json.loads, path.read_text().splitlines())}
-    _report(found, registered)
+    _report(found, [op for op in cases.ALL if op in selected])
     yield found
 
 
@@ -75,9 +76,9 @@ def _library_missing(op: str) -> str | None:
     return None if int(ask()) >= 1000 else f"{name} is a stand-in"
 
 
-def _report(found: dict[str, dict[str, Any]], registered: frozenset[str]) -> None:
+def _report(found: dict[str, dict[str, Any]], selected: list[str]) -> None:
     table = []
-    for op in cases.ALL:
+    for op in selected:
         entry = found.get(op, {"op": op, "error": _library_missing(op) or "not registered"})
         table.append(entry)
         print(

@@ -28,11 +28,12 @@ MEGABYTE = 1 << 20
 _FLAGS = {"fp16": "FP16", "bf16": "BF16", "int8": "INT8"}
 _STRICT_FLAGS = ("PREFER_PRECISION_CONSTRAINTS", "DIRECT_IO", "REJECT_EMPTY_ALGORITHMS")
 _EXTERNAL_LIBRARIES = {
-    # tactic source: library, function that tells a version, and the least that a real one answers
-    "CUBLAS": ("libcublas.so.11", "cublasGetCudartVersion", 1000),
-    "CUBLAS_LT": ("libcublasLt.so.11", "cublasLtGetVersion", 1000),
-    "CUDNN": ("libcudnn.so.8", "cudnnGetVersion", 1000),
+    # tactic source: libraries, and the first one's function that tells a version; a real one answers _LEAST or more
+    "CUBLAS": (("libcublas.so.11",), "cublasGetCudartVersion"),
+    "CUBLAS_LT": (("libcublasLt.so.11",), "cublasLtGetVersion"),
+    "CUDNN": (("libcudnn.so.8", "libcudnn_ops_infer.so.8", "libcudnn_cnn_infer.so.8"), "cudnnGetVersion"),
 }
+_LEAST = 1000
 
 
 def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
@@ -334,14 +335,15 @@ def _is_8_5(dialect: Dialect) -> bool:
 
 
 def _usable(source: str) -> bool:
-    """Whether a tactic source's library is here and real."""
-    name, function, least = _EXTERNAL_LIBRARIES[source]
+    """Whether a tactic source's libraries are here, all of them, and real."""
+    names, function = _EXTERNAL_LIBRARIES[source]
     try:
-        ask = getattr(ctypes.CDLL(name), function)
+        first, *_ = [ctypes.CDLL(name) for name in names]
+        ask = getattr(first, function)
     except (OSError, AttributeError):
         return False
     ask.restype = ctypes.c_size_t
-    return int(ask()) >= least
+    return int(ask()) >= _LEAST
 
 
 def _add_profile(builder: Any, network: Any, config: Any, plan: BuildPlan) -> None:
