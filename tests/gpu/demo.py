@@ -6,7 +6,8 @@ The machine's time goes into ONNX Runtime on the CPU, which computes the figures
 first PER_CLASS pictures of each class of Fashion-MNIST (1000 in all; the gallery and the queries likewise), the first
 IMAGES of the detector's, and all pictures of the other examples (20 to 200). GPU_CACHE in the environment names a
 folder that jobs running side by side share; TensorRT's timing cache is kept there, and a line of JSON per engine in
-figures.jsonl.
+figures.jsonl. GPU_OVERRIDES holds spec overrides for every build, with blanks between them: for example
+gen_trt_engine.tensorrt.tactic_sources=[CUBLAS,CUBLAS_LT], which leaves out the kernels that TensorRT compiles anew.
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ def timing_cache(folder: Path) -> Path:
     shared = Path(os.environ.get("GPU_CACHE") or folder).resolve()
     shared.mkdir(parents=True, exist_ok=True)
     return shared / "timing.cache"
+
+
+def overrides() -> list[str]:
+    """What GPU_OVERRIDES says."""
+    return os.environ.get("GPU_OVERRIDES", "").split()
 
 
 def note(folder: Path, **facts: Any) -> None:

@@ -97,7 +97,7 @@ def run(home: Path, name: str, subtask: str, results: Path, engine: str, *overri
     """One subtask of an example with this engine; the folder of its results."""
     example = EXAMPLES[name]
     spec = ROOT / "examples" / "specs" / f"{name}.{'txt' if example.text else 'yaml'}"
-    keys = [*example.keys, f"gen_trt_engine.timing_cache={demo.timing_cache(home)}", *overrides]
+    keys = [*example.keys, f"gen_trt_engine.timing_cache={demo.timing_cache(home)}", *demo.overrides(), *overrides]
     keys += [f"results_dir={results}", f"gen_trt_engine.trt_engine={engine}"]
     if example.text:
         keys += [f"gen_trt_engine.tensorrt.{point}_batch_size={BATCH}" for point in ("opt", "max")]
@@ -152,7 +152,7 @@ def test_backbones_compute_what_onnx_runtime_does(home, network, precision, tmp_
     engine = tmp_path / "model.engine"
     keys = [f"results_dir={tmp_path}", f"gen_trt_engine.trt_engine={engine}", "gen_trt_engine.backend=tensorrt"]
     keys += [f"gen_trt_engine.tensorrt.data_type={precision}", f"{CALIBRATION}cal_cache_file={tmp_path / 'c.cache'}"]
-    keys += [f"gen_trt_engine.timing_cache={demo.timing_cache(home)}", "gen_trt_engine.verify=true"]
+    keys += [f"gen_trt_engine.timing_cache={demo.timing_cache(home)}", *demo.overrides(), "gen_trt_engine.verify=true"]
     spec = str(ROOT / "examples" / "specs" / f"{network}.yaml")
     command(home, "model_agnostic", "gen_trt_engine", "--model_name", network, "-e", spec, *keys)
     facts = json.loads((tmp_path / "model.engine.json").read_text(encoding="utf-8"))
