@@ -49,10 +49,13 @@ def test_centre_crop(h: int, w: int, height: int, width: int, interpolation: str
     assert np.abs(middle - [w / 2, h / 2]).max() <= 1.5 / r + 1e-6  # at most rounding away from the middle
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from(["bicubic", "bilinear"]))
-def test_centre_crop_of_strips_differs_by_rounding_only(h: int, w: int, interpolation: str) -> None:
-    pixels = random_picture(h, w)
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 60), st.integers(1, 60), st.sampled_from(["bicubic", "bilinear", "lanczos"]), st.sampled_from([1, 3])
+)
+def test_centre_crop_of_strips_differs_by_rounding_only(h: int, w: int, interpolation: str, channels: int) -> None:
+    """High contrast: bicubic and Lanczos overshoot nearly everywhere, so the order of the two axes would show."""
+    pixels = (random_picture(h, w, channels) > 127).astype(np.uint8) * 255
     whole, geometry = CentreCrop(32, interpolation)(pixels, (24, 20))
     limit = resize.LARGEST_ENLARGED
     try:
@@ -62,7 +65,7 @@ def test_centre_crop_of_strips_differs_by_rounding_only(h: int, w: int, interpol
         resize.LARGEST_ENLARGED = limit
     assert same == geometry
     difference = np.abs(whole.astype(int) - part)
-    assert difference.mean() < 1 and (difference.max() <= 1 or interpolation == "bicubic")
+    assert difference.max() <= 2  # rounded twice; rows before columns would give 10 to 60
 
 
 def test_centre_crop_of_an_extreme_strip_needs_little_memory() -> None:
