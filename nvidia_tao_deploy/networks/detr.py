@@ -22,6 +22,7 @@ from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.spec.fields import ignored, option, section
 from nvidia_tao_deploy.spec.workspace import LARGE_BACKBONE_WORKSPACE, LARGE_BACKBONES, enough_workspace
 from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare
+from nvidia_tao_deploy.transforms.resize import fit_top_left, stretch
 from nvidia_tao_deploy.transforms.statistics import IMAGENET_MEAN, IMAGENET_STD, pixel_statistics
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ class NormalisedAugmentation(Augmentation):
 class PlainAugmentation(Augmentation):
     input_mean: Any = ignored("this network takes pixels 0..1 as they are")
     input_std: Any = ignored("this network takes pixels 0..1 as they are")
-    preserve_aspect_ratio: bool = option(False, "true is not supported: pictures are stretched")
+    preserve_aspect_ratio: bool = option(
+        False, "scale pictures to fit, with zeros to the right and below; false: stretch them, as TAO Deploy always does"
+    )
 
 
 @dataclass
@@ -158,13 +161,14 @@ class Family:
                 f"The model leaves its picture size open: {info}.",
                 hint="Export it with a fixed height and width: the size is part of how it was trained.",
             )
-        if getattr(spec.dataset.augmentation, "preserve_aspect_ratio", False):
-            logger.warning("dataset.augmentation.preserve_aspect_ratio: not supported; pictures are stretched")
+        if _keeps_aspect(spec):
+            logger.info("dataset.augmentation.preserve_aspect_ratio: pictures keep it here; TAO Deploy stretches them")
         return PicturePrepare(
             input=info.name,
             shape=(channels, height, width),
             normalise=Normalise(*self.statistics(spec)),
             reader=PictureReader("RGB", spec.dataset.augmentation.exif_orientation),
+            resize=fit_top_left if _keeps_aspect(spec) else stretch,
             keep_picture=keep_picture,
         )
 
@@ -179,7 +183,7 @@ class Family:
         count = binding.size("pred_logits", 2)
         category_ids = self.category_ids(spec, annotations, count if count != DYNAMIC else MANY_LABELS)
         metric = CocoMetric(annotations, category_ids, spec.dataset.eval_class_ids)
-        return Evaluation(samples, DetrDecode(spec.model.num_select), metric)
+        return Evaluation(samples, DetrDecode(spec.model.num_select, _input_size(spec, binding)), metric)
 
     def category_ids(self, spec: Any, annotations: CocoAnnotations, labels: int) -> np.ndarray:
         """COCO category id of labels 0 to `labels` - 1, -1 for none: the label itself, unless the spec says otherwise.
@@ -226,7 +230,7 @@ class Family:
             AnnotatedPictures(results_dir, names, classes, colours, task.conf_threshold, task.outline_width),
             KittiLabels(results_dir, names, classes, task.conf_threshold),
         )
-        return Inference(samples, DetrDecode(spec.model.num_select), writers)
+        return Inference(samples, DetrDecode(spec.model.num_select, _input_size(spec, binding)), writers)
 
     def class_names(self, spec: Any, binding: Binding) -> ClassNames:
         classmap = spec.dataset.infer_data_sources.classmap
@@ -258,6 +262,16 @@ def imagenet_statistics(spec: Any) -> tuple[tuple[float, ...], tuple[float, ...]
 
 def unit_statistics(spec: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+
+def _keeps_aspect(spec: Any) -> bool:
+    return bool(getattr(spec.dataset.augmentation, "preserve_aspect_ratio", False))
+
+
+def _input_size(spec: Any, binding: Binding) -> tuple[int, int] | None:
+    """(height, width) that boxes are relative to, where that is not the picture."""
+    height, width = binding.inputs["inputs"].shape[2:]
+    return (height, width) if _keeps_aspect(spec) else None
 
 
 def _warn_of_other_numbering(spec: Any, annotations: CocoAnnotations, labels: int) -> None:

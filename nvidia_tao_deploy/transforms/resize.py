@@ -41,6 +41,22 @@ def stretch(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geo
     return (resized[:, :, None] if resized.ndim == 2 else resized), geometry
 
 
+def fit_top_left(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
+    """Scale to fit into `size` keeping the aspect, by `stretch`; zeros to the right of it and below.
+
+    The longer side (relative to `size`) fills its axis, the other one is rounded. On a square this is what TAO's
+    training evaluates RT-DETR on with `preserve_aspect_ratio: true`.
+    """
+    import numpy as np
+
+    factor = min(size[0] / picture.shape[0], size[1] / picture.shape[1])
+    height, width = (max(1, min(limit, round(side * factor))) for side, limit in zip(picture.shape, size))
+    resized, geometry = stretch(picture, (height, width))
+    whole = np.zeros((*size, picture.shape[2]), resized.dtype)
+    whole[:height, :width] = resized
+    return whole, geometry
+
+
 def stretch_rounded(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
     """Stretch to `size` without keeping the aspect, bilinear on 8-bit pixels: OpenCV's INTER_LINEAR, rounded."""
     import cv2

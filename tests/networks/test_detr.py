@@ -296,6 +296,27 @@ def test_rtdetr_takes_no_mean_from_the_spec(bench: Bench) -> None:
     assert bench.results()["AP"] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("bench", ["rtdetr"], indirect=True)
+def test_rtdetr_preserve_aspect_ratio(bench: Bench) -> None:
+    """64 x 48 becomes 32 x 24 in an input of 32 x 32, whose lower quarter is zeros: the model's cells are then 16 x 16
+    pixels of the picture, four by three."""
+    key = "dataset.augmentation.preserve_aspect_ratio=true"
+    name = next(iter(bench.found))
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    picture[32:48, 16:32, 1] = LEVEL
+    Image.fromarray(picture).save(bench.folder / "pictures" / name)
+    assert bench.run("inference", key) == 0
+    (row,) = bench.labels(name)
+    assert (row[0], *row[4:8]) == ("green", "16.000", "32.000", "32.000", "48.000")
+    assert float(row[15]) == pytest.approx(SCORE, abs=6e-4)
+    truth = json.loads(bench.truth.read_text())
+    truth["annotations"] = [{**truth["annotations"][0], "category_id": 1, "bbox": [16, 32, 16, 16], "area": 256}]
+    truth["images"] = truth["images"][:1]
+    bench.truth.write_text(json.dumps(truth))
+    assert bench.run("evaluate", key) == 0
+    assert bench.results()["AP"] == pytest.approx(1)
+
+
 @pytest.mark.parametrize("k", [2, 1000])
 def test_num_select_holds_for_evaluate_and_inference(bench: Bench, k: int) -> None:
     assert bench.run("evaluate", f"model.num_select={k}") == 0

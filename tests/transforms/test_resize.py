@@ -12,7 +12,7 @@ from PIL import Image
 
 from nvidia_tao_deploy.transforms import resize
 from nvidia_tao_deploy.transforms.geometry import Geometry
-from nvidia_tao_deploy.transforms.resize import CentreCrop, PillowStretch, StretchCrop, stretch
+from nvidia_tao_deploy.transforms.resize import CentreCrop, PillowStretch, StretchCrop, fit_top_left, stretch
 
 SIDES = st.integers(1, 80)
 FILTERS = {
@@ -108,6 +108,23 @@ def test_stretch(h: int, w: int, height: int, width: int, channels: int) -> None
     ) * fy
     assert np.abs(result - expected).max() < 0.1
     assert np.allclose(geometry.to_original(np.array([width, height], float)), [w, h])
+
+
+@settings(deadline=None)
+@given(SIDES, SIDES, SIDES, SIDES, st.sampled_from([1, 3]))
+def test_fit_top_left(h: int, w: int, height: int, width: int, channels: int) -> None:
+    pixels = np.maximum(random_picture(h, w, channels), 1)
+    result, geometry = fit_top_left(pixels, (height, width))
+    assert result.shape == (height, width, channels)
+    right, low = geometry.to_input(np.array([w, h], float))
+    inside_w, inside_h = round(right), round(low)
+    assert np.allclose((right, low), (inside_w, inside_h)) and (inside_w == width or inside_h == height)
+    assert abs(inside_h - max(1, min(height / h, width / w) * h)) <= 0.5
+    assert abs(inside_w - max(1, min(height / h, width / w) * w)) <= 0.5
+    assert np.array_equal(result[:inside_h, :inside_w], stretch(pixels, (inside_h, inside_w))[0])
+    assert (result[:inside_h, :inside_w] > 0).all()
+    assert not result[inside_h:].any() and not result[:, inside_w:].any()
+    assert np.allclose(geometry.extent((height, width)), (h / inside_h * height, w / inside_w * width))
 
 
 FLOATS = st.floats(-1e4, 1e4)
