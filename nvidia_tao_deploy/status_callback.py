@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Status lines to TAO's service over HTTP, as its jobs are followed when CLOUD_BASED is True.
 
-Each line of status.json is posted to `$TAO_LOGGING_SERVER_URL:status_update`, in order, from a thread of its own: a server
-that is slow, wrong or away costs a warning, never the run.
+Each line of status.json is posted to `$TAO_LOGGING_SERVER_URL:status_update`, in order, from a thread of its own: a
+server that is slow, wrong or away costs a warning, never the run.
 """
 
 from __future__ import annotations

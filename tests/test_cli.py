@@ -143,7 +143,7 @@ def test_unreadable_specs_end_in_one_line_and_a_failure_status(
     elif isinstance(content, bytes):
         spec.write_bytes(content)
     ran = run_here("classification_pyt", "evaluate", "-e", spec, f"results_dir={tmp_path}/r")
-    assert ran.code == 2 and ran.out == ""
+    assert ran.code == 2 and [line[-21:] for line in ran.out.splitlines()] == ["Execution status: FAIL"[-21:]]
     first, *hint = ran.err.splitlines()
     assert message in first and "Traceback" not in ran.err and len(hint) <= 1
     lines = status_lines(tmp_path / "r" / "trt_evaluate")
@@ -224,6 +224,13 @@ def test_every_exception_ends_in_one_line_exit_1_and_a_failure_status(
     assert "TAO_LOGGING_LEVEL=DEBUG" in ran.err
     last = colours.status("evaluate")[-1]
     assert (last["status"], last["message"]) == ("FAILURE", message)
+
+
+def test_the_last_line_is_the_one_that_users_of_tao_look_for(colours: ColourJob) -> None:
+    for subtask, override, word in (("evaluate", "dataset.batch_size=3", "PASS"), ("evaluate", "a=b=c[", "FAIL")):
+        ran = colours.run(subtask, override)
+        assert (ran.code == 0) == (word == "PASS")
+        assert ran.out.splitlines()[-1].endswith(f"[INFO] Execution status: {word}")
 
 
 def test_debug_shows_where(colours: ColourJob) -> None:

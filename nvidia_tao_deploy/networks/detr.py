@@ -65,7 +65,7 @@ class PlainAugmentation(Augmentation):
     input_mean: Any = ignored("this network takes pixels 0..1 as they are")
     input_std: Any = ignored("this network takes pixels 0..1 as they are")
     preserve_aspect_ratio: bool = option(
-        False, "scale pictures to fit, with zeros to the right and below; false: stretch them, as TAO Deploy always does"
+        False, "scale pictures to fit, zeros to the right and below; false: stretch them, as TAO Deploy always does"
     )
 
 

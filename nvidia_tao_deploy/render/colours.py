@@ -45,8 +45,8 @@ class ClassColours:
         self._colours = {str(name): _parse(str(name), value, key) for name, value in (chosen or {}).items()}
         for name in self._colours:
             if names and name not in names:
-                hint = did_you_mean(name, names) or ""
-                logger.warning("%s: no class is named '%s'. %s", key, name, hint)
+                hint = did_you_mean(name, names)
+                logger.warning("%s: no class is named '%s'.%s", key, name, f" {hint}" if hint else "")
 
     def __getitem__(self, name: str) -> Colour:
         colour = self._colours.get(name)

@@ -49,8 +49,9 @@ def fit_top_left(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray
     """
     import numpy as np
 
-    factor = min(size[0] / picture.shape[0], size[1] / picture.shape[1])
-    height, width = (max(1, min(limit, round(side * factor))) for side, limit in zip(picture.shape, size))
+    sides = picture.shape[:2]
+    factor = min(size[0] / sides[0], size[1] / sides[1])
+    height, width = (max(1, min(limit, round(side * factor))) for side, limit in zip(sides, size, strict=True))
     resized, geometry = stretch(picture, (height, width))
     whole = np.zeros((*size, picture.shape[2]), resized.dtype)
     whole[:height, :width] = resized
@@ -140,8 +141,8 @@ class StretchCrop:
 def _part_of_axis(
     picture: np.ndarray, axis: int, whole: int, start: int, length: int, interpolation: str
 ) -> np.ndarray:
-    """What lies from `start` to `start + length` of `axis` (0: rows, 1: columns) once the picture is resized along it to
-    `whole` pixels; the other axis stays. Only the pixels that count are looked at."""
+    """What lies from `start` to `start + length` of `axis` (0: rows, 1: columns) once the picture is resized along it
+    to `whole` pixels; the other axis stays. Only the pixels that count are looked at."""
     old = picture.shape[axis]
     step = old / whole
     first, last = start * step, (start + length) * step

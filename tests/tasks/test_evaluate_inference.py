@@ -37,6 +37,7 @@ def test_every_batch_size_scores_every_picture(colours: ColourJob, size: int) ->
     kpi = [line for line in colours.status("evaluate") if "kpi" in line]
     assert kpi and kpi[-1]["kpi"] == {"top_1_accuracy": 1.0}
     assert "Confusion matrix" in ran.out and "Accuracy" in ran.out
+    assert f"Written: {colours.results / 'trt_evaluate' / 'results.json'}" in ran.out
 
 
 @pytest.mark.parametrize("batch", [1, 4, 16])
