@@ -241,7 +241,9 @@ def test_binary_models(tmp_path: Path) -> None:
 
 def test_several_gpus_are_told_and_one_is_used(colours: ColourJob) -> None:
     ran = colours.run("evaluate", "evaluate.gpu_ids=[0,1]")
-    assert ran.code == 0 and "evaluate.gpu_ids: [0, 1]: one GPU is used, number 0" in ran.out
+    assert ran.code == 0 and "evaluate.gpu_ids: [0, 1]: one GPU is used, number 1" in ran.out
+    ran = colours.run("evaluate", "evaluate.num_gpus=4")
+    assert ran.code == 0 and "evaluate.num_gpus: 4: one GPU is used, number 0" in ran.out
 
 
 def test_experiment_yaml_runs_again(colours: ColourJob) -> None:
