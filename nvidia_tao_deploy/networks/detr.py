@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional  # noqa: UP035  (see spec.common)
+from typing import TYPE_CHECKING, Any, List, Optional  # noqa: UP035  (see spec.common)
 
 from nvidia_tao_deploy.data.classmap import ClassNames, class_names
 from nvidia_tao_deploy.data.coco import OFFICIAL_CATEGORY_IDS
@@ -109,7 +109,7 @@ class Evaluate(TaskSection):
 @dataclass
 class Infer(TaskSection):
     conf_threshold: float = option(0.5, "lowest score that is drawn and written", minimum=0, maximum=1)
-    color_map: Optional[Dict[str, str]] = option(None, "colours by class name, e.g. {person: green}; null: by a rule")
+    color_map: Any = option(None, "colours by class name: {person: green, dog: [0, 0, 255]}; null: by a rule")
     outline_width: int = option(3, "width of the boxes drawn, in pixels", minimum=1)
     input_width: Any = ignored("the engine decides")
     input_height: Any = ignored("the engine decides")

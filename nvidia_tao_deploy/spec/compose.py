@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nvidia_tao_deploy.errors import SpecError, did_you_mean, nearest
+from nvidia_tao_deploy.errors import SpecError, nearest
 from nvidia_tao_deploy.spec import proto_spec, results, yaml_file
 from nvidia_tao_deploy.spec import schema as schemas
 from nvidia_tao_deploy.spec.fields import MISSING
@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 HYDRAS_OWN = ("hydra", "defaults")
 """Top-level keys with which a spec or an override would steer Hydra itself; of no use here."""
+
+SLIP = 0.85
+"""Likeness from which an ignored key is taken for a misspelt one of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,17 +336,30 @@ def _section(config: DictConfig, name: str, place: str) -> DictConfig:
 
 
 def _report(schema: type, ignored: list[str]) -> None:
-    """One line for all keys without effect; a hint where one looks like a slip of the pen."""
+    """One line for all keys without effect; a warning where one looks like a slip of the pen."""
     if not ignored:
         return
     for key in ignored:
-        parent, _, name = key.rpartition(".")
-        section = schemas.lookup(schema, parent) if parent else schema
-        if isinstance(section, type) and name not in schemas.fields(section):
-            hint = did_you_mean(name, schemas.fields(section))
-            if hint:
-                logger.warning("%s: no such key, ignored. %s", key, hint)
+        meant = _slip_of_the_pen(schema, key)
+        if meant:
+            logger.warning("%s: no such key, ignored. Did you mean '%s'?", key, meant)
     logger.info("Ignored (read only by training or by other tools): %s", ", ".join(sorted(set(ignored))))
+
+
+def _slip_of_the_pen(schema: type, key: str) -> str | None:
+    """The known key that an ignored one is nearly equal to, at the first part that is not known. Keys of training may
+    well be like ours (train_data_sources, test_data_sources): those are no slips."""
+    parts = key.split(".")
+    for index, part in enumerate(parts):
+        known = schemas.fields(schema)
+        if part not in known:
+            near = nearest(part, known, cutoff=SLIP)
+            return ".".join([*parts[:index], near[0], *parts[index + 1 :]]) if near else None
+        kind = known[part][0]
+        if not dataclasses.is_dataclass(kind):
+            return None
+        schema = typing.cast(type, kind)
+    return None
 
 
 class NotSetError(SpecError):

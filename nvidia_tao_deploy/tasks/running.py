@@ -60,7 +60,10 @@ def opened_engine(context: Context) -> Iterator[Opened]:
         engine.fetch_only({info.name for info in binding.outputs.values()})
         wanted = context.network.batch_size(context.spec, context.subtask)
         if wanted < 1:
-            raise SpecError(f"The batch size must be at least 1; found {wanted}.")
+            raise SpecError(
+                f"The batch size must be at least 1; found {wanted}.",
+                hint=f"Set {context.subtask}.batch_size, or batch_size in the section of the data set.",
+            )
         size, remark = fitting_batch_size(engine, wanted)
         if remark:
             logger.warning("%s: %s", path, remark)

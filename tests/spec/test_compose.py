@@ -182,8 +182,21 @@ def test_keys_of_training_are_ignored_and_listed_once(tmp_path: Path, caplog: py
     lines = [record.message for record in caplog.records if record.message.startswith("Ignored")]
     assert len(lines) == 1 and "dataset.shuffel" in lines[0] and "train" in lines[0]
     hints = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert hints == ["dataset.folders: no such key, ignored. Did you mean 'folder'?"]
+    assert hints == ["dataset.folders: no such key, ignored. Did you mean 'dataset.folder'?"]
     assert OmegaConf.to_container(composed.config)["train"]["lr"] == 2  # kept for experiment.yaml
+
+
+def test_slips_of_the_pen_are_told_from_keys_of_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is like a key of ours but belongs to training is no slip, wherever it stands."""
+    text = "datset: {batch_size: 3}\ndataset: {train_folder: /x, a: {b: 1}}\nevalute: {x: 1}"
+    with caplog.at_level("WARNING"):
+        spec_of(tmp_path, text, "gen_trt_engin.onnx_file=x", "dataset.foldr=y")
+    assert [record.message.split(": no such key, ignored. ") for record in caplog.records] == [
+        ["datset", "Did you mean 'dataset'?"],
+        ["evalute", "Did you mean 'evaluate'?"],
+        ["gen_trt_engin.onnx_file", "Did you mean 'gen_trt_engine.onnx_file'?"],
+        ["dataset.foldr", "Did you mean 'dataset.folder'?"],
+    ]
 
 
 def test_missing_values(tmp_path: Path) -> None:
