@@ -132,7 +132,7 @@ def test_shell_characters_in_values(colours: ColourJob, name: str) -> None:
         (b"\x89PNG\r\n\x1a\n\x00", "not a text file"),
         (b"a: \x00", "not YAML"),
         (b"evaluate: {trt_engin: x}", "evaluate.trt_engin: no such key"),
-        (b"evaluate: {batch_size: many}", "broken.yaml:1: evaluate.batch_size: Value 'many'"),
+        (b"evaluate: {batch_size: many}", "broken.yaml:1: evaluate.batch_size: found 'many'; expected int"),
         ("folder", "a folder, not a spec file"),
     ],
 )

@@ -164,15 +164,26 @@ def _merge(schema: type, file: yaml_file.SpecFile) -> DictConfig:
         return OmegaConf.merge(base, with_sections(schema, file.tree))  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         key = str(getattr(error, "full_key", None) or "").split("[")[0]
-        raise SpecError(_type_message(schema, error, file.where(key) if key else str(file.path))) from error
+        place = file.where(key) if key else str(file.path)
+        raise SpecError(_type_message(schema, error, place, file.tree)) from error
 
 
-def _type_message(schema: type, error: Any, place: str) -> str:
+def _type_message(schema: type, error: Any, place: str, given: dict[str, Any]) -> str:
+    """What an error of OmegaConf's means, in the words of a spec: what is there, and what should be.
+
+    Args:
+        place: where the value stands.
+        given: what was being set, as a tree.
+    """
+    from omegaconf.errors import KeyValidationError, ValidationError
+
     key = str(getattr(error, "full_key", None) or "").split("[")[0]
-    first = (getattr(error, "msg", None) or str(error)).splitlines()[0]
     known = schemas.lookup(schema, key) if key else None
-    expected = f"; expected {known.type_name}" if isinstance(known, schemas.Key) else ""
-    return f"{place}: {first}{expected}"
+    present, value = find(given, key)
+    if isinstance(error, (ValidationError, KeyValidationError)) and isinstance(known, schemas.Key) and present:
+        return f"{place}: found {'null' if value is None else repr(value)}; expected {known.type_name}"
+    first = (getattr(error, "msg", None) or str(error)).splitlines()[0]
+    return f"{place}: {first}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +261,9 @@ def _override(schema: type, merged: DictConfig, overrides: Sequence[_Override], 
             elif not _delete(merged, item.key):
                 logger.warning("%s: there is no such key to delete", place)
         except OmegaConfBaseException as error:
-            raise SpecError(_type_message(schema, error, place)) from error
+            given: dict[str, Any] = {}
+            put(given, item.key, value)
+            raise SpecError(_type_message(schema, error, place, given)) from error
     return merged
 
 
