@@ -161,8 +161,6 @@ class Family:
                 f"The model leaves its picture size open: {info}.",
                 hint="Export it with a fixed height and width: the size is part of how it was trained.",
             )
-        if _keeps_aspect(spec):
-            logger.info("dataset.augmentation.preserve_aspect_ratio: pictures keep it here; TAO Deploy stretches them")
         return PicturePrepare(
             input=info.name,
             shape=(channels, height, width),
@@ -300,6 +298,12 @@ def for_backbone(spec: Any) -> None:
     enough_workspace(spec, spec.model.backbone)
 
 
+def adjust_rtdetr(spec: Any) -> None:
+    for_backbone(spec)
+    if _keeps_aspect(spec):
+        logger.info("dataset.augmentation.preserve_aspect_ratio: pictures keep it here; TAO Deploy stretches them")
+
+
 def _network(name: str, summary: str, schema: type, family: Family, **more: Any) -> Network:
     return Network(
         name=name,
@@ -335,7 +339,7 @@ NETWORKS = {
             "real-time object detection with RT-DETR",
             RtdetrSpec,
             Family(first_label=0, statistics=unit_statistics),
-            adjust=for_backbone,
+            adjust=adjust_rtdetr,
         ),
     )
 }

@@ -313,7 +313,7 @@ def test_rtdetr_takes_no_mean_from_the_spec(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("bench", ["rtdetr"], indirect=True)
-def test_rtdetr_preserve_aspect_ratio(bench: Bench) -> None:
+def test_rtdetr_preserve_aspect_ratio(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     """64 x 48 becomes 32 x 24 in an input of 32 x 32, whose lower quarter is zeros: the model's cells are then 16 x 16
     pixels of the picture, four by three."""
     key = "dataset.augmentation.preserve_aspect_ratio=true"
@@ -322,6 +322,7 @@ def test_rtdetr_preserve_aspect_ratio(bench: Bench) -> None:
     picture[32:48, 16:32, 1] = LEVEL
     Image.fromarray(picture).save(bench.folder / "pictures" / name)
     assert bench.run("inference", key) == 0
+    assert capsys.readouterr().out.count("pictures keep it here; TAO Deploy stretches them") == 1
     (row,) = bench.labels(name)
     assert (row[0], *row[4:8]) == ("green", "16.000", "32.000", "32.000", "48.000")
     assert float(row[15]) == pytest.approx(SCORE, abs=6e-4)
