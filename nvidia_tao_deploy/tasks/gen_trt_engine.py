@@ -97,7 +97,8 @@ def make_plan(context: Context, model: Model, layers: tuple[LayerPrecision, ...]
 
 def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int, int]]]:
     """Bounds of open axes by the model's input names, from bounds by the signature's symbols ("H", "W", ...)."""
-    bounds, defaults = context.network.axes(context.spec), _default_bounds(context)
+    bounds = context.network.axes(context.spec)
+    asked_for = bounds != _default_bounds(context)
     signature = context.network.signature(context.spec)
     bound = signature.bind(model.inputs, model.outputs, model.source, BuildError)
     axes: dict[str, dict[int, tuple[int, int, int]]] = {}
@@ -109,7 +110,6 @@ def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int,
             if not isinstance(symbol, str) or symbol not in bounds:
                 continue
             low, _, high = axes[info.name][axis] = bounds[symbol]
-            asked_for = bounds[symbol] != defaults.get(symbol)
             if asked_for and info.shape[axis] != DYNAMIC and not low <= info.shape[axis] <= high:
                 given = f"{low}" if low == high else f"{low} to {high}"
                 fixed.setdefault((info.shape[axis], given), []).append(f"{symbol} of input '{info.name}'")
