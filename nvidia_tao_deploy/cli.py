@@ -114,10 +114,17 @@ def _guarded(network: Network, arguments: Arguments) -> int:
 
 
 def _logged(network: Network, arguments: Arguments) -> int:
+    """The exit code; the last line is the one that TAO Deploy's users look for in logs."""
     from nvidia_tao_deploy import logs
 
+    logs.setup(to_file=arguments.log_file is not None)
+    code = _outcome(network, arguments)
+    logger.info("Execution status: %s", "PASS" if code == EXIT_OK else "FAIL")
+    return code
+
+
+def _outcome(network: Network, arguments: Arguments) -> int:
     try:
-        logs.setup(to_file=arguments.log_file is not None)
         _run(network, arguments)
     except TaoDeployError as error:
         return _fail(error.message, error.exit_code, _hint(network, error))

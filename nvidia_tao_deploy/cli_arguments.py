@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 DEFAULT_SPECS = "default_specs"
 CONVERT_SPECS = "convert_specs"
 SPEC_OPTION = "--experiment_spec_file"
+HYDRAS_OPTIONS = (
+    "--cfg", "--resolve", "--package", "--run", "--multirun", "--shell-completion", "--config-path", "--config-name",
+    "--config-dir", "--experimental-rerun", "--info", "--hydra-help",
+)  # fmt: skip
 SUBTASK_HELP = {
     "gen_trt_engine": "build an engine from an ONNX model",
     "evaluate": "measure an engine's accuracy on labelled data",
@@ -70,7 +74,7 @@ def parse(network: Network, argv: Sequence[str]) -> Arguments:
                 raise SpecError(f"two spec files are given: {spec} and {path}")
             spec = path
         elif word.startswith("-"):
-            raise SpecError(f"unknown option {word}", did_you_mean(word, ("-e", SPEC_OPTION, "--help")))
+            raise _unknown_option(name)
         elif equals or word.startswith("~"):
             overrides.append(word)
         elif not subtask:
@@ -116,6 +120,14 @@ def _known_subtask(word: str, subtasks: Sequence[str]) -> str:
     if word in subtasks:
         return word
     raise SpecError(f"unknown subtask '{word}'", did_you_mean(word, subtasks) or f"Subtasks: {', '.join(subtasks)}")
+
+
+def _unknown_option(name: str) -> SpecError:
+    if name in HYDRAS_OPTIONS:
+        hint = "Hydra's own options do nothing here; the spec as it is run goes into experiment.yaml in results_dir."
+    else:
+        hint = did_you_mean(name, ("-e", SPEC_OPTION, "--help")) or ""
+    return SpecError(f"unknown option {name}", hint or None)
 
 
 def _stray(word: str) -> SpecError:

@@ -57,9 +57,13 @@ class EngineError(TaoDeployError):
     exit_code = 5
 
 
-def nearest(name: str, candidates: Iterable[str], count: int = 1) -> list[str]:
-    """The candidates most like `name`, best first; empty when none is close."""
-    return difflib.get_close_matches(name, list(candidates), n=count, cutoff=0.6)
+def nearest(name: str, candidates: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The candidates most like `name`, best first; empty when none is close.
+
+    Args:
+        cutoff: least likeness, 0 to 1 (equal); 0.85 is a slip of the pen.
+    """
+    return difflib.get_close_matches(name, list(candidates), n=count, cutoff=cutoff)
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from nvidia_tao_deploy.errors import SpecError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LEVEL_VARIABLE = "TAO_LOGGING_LEVEL"
 _LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 PLAIN_PROGRESS_SECONDS = 10.0
+FILE_COLUMNS = 120
 
 
 def level() -> int:
@@ -41,9 +42,17 @@ def console() -> Console:
     progress bar do not write over each other."""
     from rich.console import Console
 
-    terminal = sys.stdout.isatty()
+    if not sys.stdout.isatty():
+        return _file_console(None)
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def _file_console(file: IO[str] | None) -> Console:
+    """A console on a file, or on stdout where that is none."""
+    from rich.console import Console
+
     # names and paths are data: "[red]" and ":key:" in them are no markup
-    return Console(width=None if terminal else 120, highlight=False, soft_wrap=not terminal, markup=False, emoji=False)
+    return Console(file=file, width=FILE_COLUMNS, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 @contextmanager
@@ -183,3 +192,11 @@ def show_table(table: Table) -> None:
     for row in table.rows:
         shown.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
     console().print(shown)
+    for handler in logging.getLogger("nvidia_tao_deploy").handlers:
+        if isinstance(handler, logging.FileHandler) and handler.stream:  # the job log
+            handler.acquire()
+            try:
+                _file_console(handler.stream).print(shown)
+                handler.flush()
+            finally:
+                handler.release()

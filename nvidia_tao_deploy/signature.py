@@ -45,8 +45,7 @@ class Tensor:
             info.dtype in self.dtypes
             and ranks
             and all(
-                isinstance(want, str) or have in (want, DYNAMIC)
-                for want, have in zip(fixed, info.shape, strict=False)
+                isinstance(want, str) or have in (want, DYNAMIC) for want, have in zip(fixed, info.shape, strict=False)
             )
         )
 
@@ -81,10 +80,15 @@ class Signature:
     """All tensors of a network's model, in the order in which the training side exports them.
 
     No outputs: a model may have any number of them, by any names (feature extractors).
+
+    Attributes:
+        inputs, outputs: the tensors.
+        hint: what to look at when a model has others.
     """
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    hint: str = "Check that the model was exported by TAO for this very network."
 
     def bind(
         self,
@@ -105,7 +109,7 @@ class Signature:
                 f"{source}: the tensors are not those of this network. "
                 f"Expected inputs: {_join(self.inputs)}; outputs: {_join(self.outputs) if self.outputs else 'any'}. "
                 f"Found inputs: {_join(inputs)}; outputs: {_join(outputs)}.",
-                hint="Check that the model was exported by TAO for this very network.",
+                hint=self.hint,
             )
         for want, have in [*bound_inputs.items(), *bound_outputs.items()]:
             if want != have.name:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""status.json: JSON lines that TAO's services and users' scripts read to follow a task."""
+"""status.json: JSON lines that TAO's services and users' scripts read to follow a task; see also status_callback."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from nvidia_tao_deploy import status_callback
 from nvidia_tao_deploy.errors import TaoDeployError, Terminated
 from nvidia_tao_deploy.files import reason, to_json
 
@@ -72,18 +73,25 @@ class Status:
         self._network, self._task = network, task
         self._kpi: dict[str, float] = {}
         self._ended = False
+        self._callback = status_callback.from_environment()
 
     def __enter__(self) -> Status:
         self.write(State.STARTED, f"Starting {self._network} {self._task}.")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self._ended:
-            return
-        if error is None:
-            self.write(State.SUCCESS, f"{self._task.capitalize()} finished successfully.")
-        else:
+        if not self._ended:
+            self._end(error)
+        if self._callback:
+            self._callback.close()
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is not None:
             self.failed(error)
+            return
+        if status_callback.in_cloud():
+            self.write(State.RUNNING, "Job artifacts in results dir are being uploaded to the cloud")
+        self.write(State.SUCCESS, f"{self._task.capitalize()} finished successfully.")
 
     def failed(self, error: BaseException) -> None:
         """Note how the task failed; nothing more is written when the context ends."""
@@ -103,9 +111,12 @@ class Status:
         """Append one line. A status file that cannot be written does not hide the error being reported."""
         if self._kpi:
             data["kpi"] = self._kpi
+        text = line(state, message, data)
+        if self._callback:
+            self._callback.post(text)
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(line(state, message, data) + "\n")
+                file.write(text + "\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:

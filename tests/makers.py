@@ -44,9 +44,13 @@ class Ran:
         return self.out + self.err
 
 
+FOREIGN = ("TAO_", "JOB_ID", "CLOUD_BASED", "COLUMNS")
+"""Starts of the names of variables that would change what a command under test does."""
+
+
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a command under test: this tree's code on ONNX Runtime, whatever is set outside."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TAO_", "JOB_ID", "COLUMNS"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     return {**kept, "PYTHONPATH": str(ROOT), "TAO_DEPLOY_BACKEND": "onnxruntime", **(extra or {})}
 
 

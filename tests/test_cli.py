@@ -55,6 +55,8 @@ def test_orders_and_forms_that_work(argv: tuple[str, ...]) -> None:
         (["evaluate", "-e", "a", "b"], "'b' is neither an option nor an override", None),
         (["evaluate", "-e", "a", "--gpus", "1"], "unknown option --gpus", None),
         (["evaluate", "-e", "a", "--hlep"], "unknown option --hlep", "'--help'"),
+        (["evaluate", "-e", "a", "--cfg", "job"], "unknown option --cfg", "experiment.yaml"),
+        (["evaluate", "-e", "a", "--config-path=/specs"], "unknown option --config-path", "experiment.yaml"),
     ],
 )
 def test_wrong_command_lines(argv: list[str], message: str, hint: str | None) -> None:
@@ -130,7 +132,7 @@ def test_shell_characters_in_values(colours: ColourJob, name: str) -> None:
         (b"\x89PNG\r\n\x1a\n\x00", "not a text file"),
         (b"a: \x00", "not YAML"),
         (b"evaluate: {trt_engin: x}", "evaluate.trt_engin: no such key"),
-        (b"evaluate: {batch_size: many}", "broken.yaml:1: evaluate.batch_size: Value 'many'"),
+        (b"evaluate: {batch_size: many}", "broken.yaml:1: evaluate.batch_size: found 'many'; expected int"),
         ("folder", "a folder, not a spec file"),
     ],
 )
@@ -143,7 +145,7 @@ def test_unreadable_specs_end_in_one_line_and_a_failure_status(
     elif isinstance(content, bytes):
         spec.write_bytes(content)
     ran = run_here("classification_pyt", "evaluate", "-e", spec, f"results_dir={tmp_path}/r")
-    assert ran.code == 2 and ran.out == ""
+    assert ran.code == 2 and ran.out.count("\n") == 1 and ran.out.endswith("Execution status: FAIL\n")
     first, *hint = ran.err.splitlines()
     assert message in first and "Traceback" not in ran.err and len(hint) <= 1
     lines = status_lines(tmp_path / "r" / "trt_evaluate")
@@ -224,6 +226,13 @@ def test_every_exception_ends_in_one_line_exit_1_and_a_failure_status(
     assert "TAO_LOGGING_LEVEL=DEBUG" in ran.err
     last = colours.status("evaluate")[-1]
     assert (last["status"], last["message"]) == ("FAILURE", message)
+
+
+def test_the_last_line_is_the_one_that_users_of_tao_look_for(colours: ColourJob) -> None:
+    for subtask, override, word in (("evaluate", "dataset.batch_size=3", "PASS"), ("evaluate", "a=b=c[", "FAIL")):
+        ran = colours.run(subtask, override)
+        assert (ran.code == 0) == (word == "PASS")
+        assert ran.out.splitlines()[-1].endswith(f"[INFO] Execution status: {word}")
 
 
 def test_debug_shows_where(colours: ColourJob) -> None:

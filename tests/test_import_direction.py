@@ -46,7 +46,8 @@ def layer(module: str) -> str:
     if head in PARTS:
         return "parts"
     table = {
-        "logs": "output", "signals": "output", "status": "output", "engine": "running", "pipeline": "running",
+        "logs": "output", "signals": "output", "status": "output", "status_callback": "output",
+        "engine": "running", "pipeline": "running",
         "networks": "networks", "registry": "registry", "tasks": "tasks",
         "cli": "front", "cli_arguments": "front", "cli_flags": "front", "cli_agnostic": "front", "__main__": "front",
     }  # fmt: skip

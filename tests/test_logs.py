@@ -72,7 +72,10 @@ def test_job_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "7").mkdir()
     logs.setup()
     logging.getLogger("nvidia_tao_deploy.x").error("ü three")
-    assert "[ERROR] ü three" in (tmp_path / "7" / "microservices_log.txt").read_text(encoding="utf-8")
+    logs.show_table(TABLE)
+    text = (tmp_path / "7" / "microservices_log.txt").read_text(encoding="utf-8")
+    assert "[ERROR] ü three" in text
+    assert "A :smile: [red]" in text and "│  3 │ 0.1235 │" in text and text.count("b") >= 200
 
 
 def test_plain_progress_tells_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

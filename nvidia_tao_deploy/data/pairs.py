@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nvidia_tao_deploy.data.lines import read_lines
-from nvidia_tao_deploy.errors import DataError, SpecError, did_you_mean
+from nvidia_tao_deploy.errors import DataError, SpecError, nearest
 from nvidia_tao_deploy.network import Sample
 
 logger = logging.getLogger(__name__)
@@ -147,10 +147,12 @@ def read_pairs(source: Path, images: Path, views: Lights, several: bool, labelle
     places = {name: header.index(name) for name in wanted if name in header}
     missing = [name for name in wanted if name not in places]
     if missing:
-        near = did_you_mean(missing[0], header)
+        near = nearest(missing[0], [name for name in header if name not in wanted])
         raise DataError(
             f"{source}: no column {', '.join(missing)}; found: {', '.join(header)}.",
-            hint=near or f"The first line must name the columns {','.join(wanted)}.",
+            hint=f"Is it '{near[0]}'? Its name must be '{missing[0]}'."
+            if near
+            else f"The first line must name the columns {','.join(wanted)}.",
         )
     seen: set[str] = set()
     samples = []

@@ -23,10 +23,13 @@ class DetrDecode:
 
     Args:
         num_select: pairs to keep; fewer come out when there are fewer.
+        input_size: (height, width) of the network input where a picture fills only the top left part of it, so that
+            boxes are relative to more than the picture; None where it is stretched.
     """
 
-    def __init__(self, num_select: int) -> None:
+    def __init__(self, num_select: int, input_size: tuple[int, int] | None = None) -> None:
         self.num_select = num_select
+        self.input_size = input_size
         self._not_numbers = 0
 
     def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[Detections]:
@@ -34,7 +37,7 @@ class DetrDecode:
 
         Args:
             outputs: `pred_logits` (B,Q,C); `pred_boxes` (B,Q,4), centre x, centre y, width, height in 0..1.
-            frames: B frames; their `size` is what boxes are scaled to.
+            frames: B frames; their `size` (with `input_size` their geometry) is what boxes are scaled to.
 
         Returns:
             B Detections, best first; equal scores in order of query, then class. Boxes are clipped to the picture.
@@ -46,7 +49,9 @@ class DetrDecode:
         chosen = top_k(flat, self.num_select)
         query, labels = np.divmod(chosen, classes)
         scores = sigmoid(np.take_along_axis(flat, chosen, axis=1))
-        corners = to_pixels(np.take_along_axis(boxes, query[:, :, None], axis=1), [frame.size for frame in frames])
+        sizes = [frame.size for frame in frames]
+        spans = [frame.geometry.extent(self.input_size) for frame in frames] if self.input_size else sizes
+        corners = to_pixels(np.take_along_axis(boxes, query[:, :, None], axis=1), sizes, spans)
         return [Detections(corners[row], scores[row], labels[row]) for row in range(batch)]
 
     def _numbers_only(self, flat: np.ndarray) -> np.ndarray:
@@ -77,10 +82,21 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return np.where(logits >= 0, 1, small) / (1 + small)
 
 
-def to_pixels(boxes: np.ndarray, sizes: Sequence[tuple[int, int]]) -> np.ndarray:
-    """(B,K,4) centre x, centre y, width, height in 0..1 -> x1 y1 x2 y2 in pixels, clipped; B sizes (height, width)."""
+def to_pixels(
+    boxes: np.ndarray, sizes: Sequence[tuple[int, int]], spans: Sequence[tuple[float, float]] | None = None
+) -> np.ndarray:
+    """(B,K,4) centre x, centre y, width, height in 0..1 of `spans` -> x1 y1 x2 y2 in pixels, clipped to the pictures.
+
+    Args:
+        sizes: (height, width) of the B pictures.
+        spans: (height, width) in pixels of the picture that 1 stands for; the pictures themselves by default.
+    """
     half = boxes[..., 2:] / 2
     corners = np.concatenate([boxes[..., :2] - half, boxes[..., :2] + half], axis=2)
-    scale = np.asarray([(width, height, width, height) for height, width in sizes], np.float32)[:, None, :]
-    corners *= scale
-    return np.clip(corners, 0, scale, out=corners)
+    corners *= _limits(spans or sizes)
+    return np.clip(corners, 0, _limits(sizes), out=corners)
+
+
+def _limits(sizes: Sequence[tuple[float, float]]) -> np.ndarray:
+    """(B,1,4) width, height, width, height."""
+    return np.asarray([(width, height, width, height) for height, width in sizes], np.float32)[:, None, :]

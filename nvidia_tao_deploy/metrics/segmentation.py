@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from nvidia_tao_deploy.render.confusion import matrix_picture
 if TYPE_CHECKING:
     import numpy as np
 
+logger = logging.getLogger(__name__)
 FEW_CLASSES = 15
 """Up to here a pair of classes fits a byte, with room for pixels that do not count."""
 EXACT_COUNTS = 1 << 24
@@ -74,12 +76,13 @@ class SegmentationMetric:
 
     Args:
         classes: class names in order of their numbers.
+        hint: the way out where pixels do not count and a class has none at all.
     """
 
-    def __init__(self, classes: Sequence[str]) -> None:
+    def __init__(self, classes: Sequence[str], hint: str = "") -> None:
         import numpy as np
 
-        self.classes = tuple(classes)
+        self.classes, self._hint = tuple(classes), hint
         self.confusion = np.zeros((len(classes), len(classes)), np.int64)
         self.pictures = self.pixels = 0
 
@@ -102,6 +105,7 @@ class SegmentationMetric:
         counted = int(self.confusion.sum())
         if counted == 0:
             raise DataError("No pixel was scored.")
+        self._warn(counted)
         right, row, column = np.diag(self.confusion), self.confusion.sum(axis=1), self.confusion.sum(axis=0)
         recall, precision = safe_ratio(right, row), safe_ratio(right, column)
         f1 = safe_ratio(2 * precision * recall, precision + recall)
@@ -132,6 +136,15 @@ class SegmentationMetric:
             tables.insert(0, matrix_table(self.classes, self.confusion))
         files = {MATRIX_FILE: matrix_picture(self.confusion, self.classes)}
         return Report({**means, **per_class}, results, tuple(tables), files)
+
+    def _warn(self, counted: int) -> None:
+        """Pixels that do not count may be a class that is stored in another way than the spec says."""
+        missing = [name for name, pixels in zip(self.classes, self.confusion.sum(axis=1), strict=True) if not pixels]
+        if missing and self.pixels > counted:
+            logger.warning(
+                "No pixel of the masks is of class %s, and %d of %d pixels are of no class and do not count. %s",
+                ", ".join(missing), self.pixels - counted, self.pixels, self._hint,
+            )  # fmt: skip
 
     def _per_class(self, columns: dict[str, np.ndarray], row: np.ndarray) -> Table:
         rows = [

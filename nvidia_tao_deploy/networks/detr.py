@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional  # noqa: UP035  (see spec.common)
+from typing import TYPE_CHECKING, Any, List, Optional  # noqa: UP035  (see spec.common)
 
 from nvidia_tao_deploy.data.classmap import ClassNames, class_names
 from nvidia_tao_deploy.data.coco import OFFICIAL_CATEGORY_IDS
@@ -22,6 +22,7 @@ from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.spec.fields import ignored, option, section
 from nvidia_tao_deploy.spec.workspace import LARGE_BACKBONE_WORKSPACE, LARGE_BACKBONES, enough_workspace
 from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare
+from nvidia_tao_deploy.transforms.resize import fit_top_left, stretch
 from nvidia_tao_deploy.transforms.statistics import IMAGENET_MEAN, IMAGENET_STD, pixel_statistics
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ class NormalisedAugmentation(Augmentation):
 class PlainAugmentation(Augmentation):
     input_mean: Any = ignored("this network takes pixels 0..1 as they are")
     input_std: Any = ignored("this network takes pixels 0..1 as they are")
-    preserve_aspect_ratio: bool = option(False, "true is not supported: pictures are stretched")
+    preserve_aspect_ratio: bool = option(
+        False, "scale pictures to fit, zeros to the right and below; false: stretch them, as TAO Deploy always does"
+    )
 
 
 @dataclass
@@ -106,7 +109,7 @@ class Evaluate(TaskSection):
 @dataclass
 class Infer(TaskSection):
     conf_threshold: float = option(0.5, "lowest score that is drawn and written", minimum=0, maximum=1)
-    color_map: Optional[Dict[str, str]] = option(None, "colours by class name, e.g. {person: green}; null: by a rule")
+    color_map: Any = option(None, "colours by class name: {person: green, dog: [0, 0, 255]}; null: by a rule")
     outline_width: int = option(3, "width of the boxes drawn, in pixels", minimum=1)
     input_width: Any = ignored("the engine decides")
     input_height: Any = ignored("the engine decides")
@@ -158,13 +161,12 @@ class Family:
                 f"The model leaves its picture size open: {info}.",
                 hint="Export it with a fixed height and width: the size is part of how it was trained.",
             )
-        if getattr(spec.dataset.augmentation, "preserve_aspect_ratio", False):
-            logger.warning("dataset.augmentation.preserve_aspect_ratio: not supported; pictures are stretched")
         return PicturePrepare(
             input=info.name,
             shape=(channels, height, width),
             normalise=Normalise(*self.statistics(spec)),
             reader=PictureReader("RGB", spec.dataset.augmentation.exif_orientation),
+            resize=fit_top_left if _keeps_aspect(spec) else stretch,
             keep_picture=keep_picture,
         )
 
@@ -179,7 +181,7 @@ class Family:
         count = binding.size("pred_logits", 2)
         category_ids = self.category_ids(spec, annotations, count if count != DYNAMIC else MANY_LABELS)
         metric = CocoMetric(annotations, category_ids, spec.dataset.eval_class_ids)
-        return Evaluation(samples, DetrDecode(spec.model.num_select), metric)
+        return Evaluation(samples, DetrDecode(spec.model.num_select, _input_size(spec, binding)), metric)
 
     def category_ids(self, spec: Any, annotations: CocoAnnotations, labels: int) -> np.ndarray:
         """COCO category id of labels 0 to `labels` - 1, -1 for none: the label itself, unless the spec says otherwise.
@@ -226,7 +228,7 @@ class Family:
             AnnotatedPictures(results_dir, names, classes, colours, task.conf_threshold, task.outline_width),
             KittiLabels(results_dir, names, classes, task.conf_threshold),
         )
-        return Inference(samples, DetrDecode(spec.model.num_select), writers)
+        return Inference(samples, DetrDecode(spec.model.num_select, _input_size(spec, binding)), writers)
 
     def class_names(self, spec: Any, binding: Binding) -> ClassNames:
         classmap = spec.dataset.infer_data_sources.classmap
@@ -260,6 +262,16 @@ def unit_statistics(spec: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
+def _keeps_aspect(spec: Any) -> bool:
+    return bool(getattr(spec.dataset.augmentation, "preserve_aspect_ratio", False))
+
+
+def _input_size(spec: Any, binding: Binding) -> tuple[int, int] | None:
+    """(height, width) that boxes are relative to, where that is not the picture."""
+    height, width = binding.inputs["inputs"].shape[2:]
+    return (height, width) if _keeps_aspect(spec) else None
+
+
 def _warn_of_other_numbering(spec: Any, annotations: CocoAnnotations, labels: int) -> None:
     """Labels are taken for ids: say so where annotated ids are beyond the labels, with the key that may help."""
     import numpy as np
@@ -284,6 +296,12 @@ def _warn_of_other_numbering(spec: Any, annotations: CocoAnnotations, labels: in
 def for_backbone(spec: Any) -> None:
     """Room for the builder where the backbone needs it."""
     enough_workspace(spec, spec.model.backbone)
+
+
+def adjust_rtdetr(spec: Any) -> None:
+    for_backbone(spec)
+    if _keeps_aspect(spec):
+        logger.info("dataset.augmentation.preserve_aspect_ratio: pictures keep it here; TAO Deploy stretches them")
 
 
 def _network(name: str, summary: str, schema: type, family: Family, **more: Any) -> Network:
@@ -321,7 +339,7 @@ NETWORKS = {
             "real-time object detection with RT-DETR",
             RtdetrSpec,
             Family(first_label=0, statistics=unit_statistics),
-            adjust=for_backbone,
+            adjust=adjust_rtdetr,
         ),
     )
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nvidia_tao_deploy.decode.pairs import EmbeddingDistance
+from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network, Sample
 from nvidia_tao_deploy.networks import _inspection
 from nvidia_tao_deploy.networks._inspection import GOLDEN, UNIT, Inspection, InspectionDataset
@@ -79,11 +80,17 @@ def batch_size(spec: Spec, subtask: str) -> int:
 
 def evaluation(spec: Spec, binding: Binding) -> Evaluation:
     """Over dataset.test_dataset where it is set, else over infer_dataset as TAO Deploy does."""
-    name = "test_dataset" if spec.dataset.test_dataset.csv_path else "infer_dataset"
-    if name == "infer_dataset":
+    table = spec.dataset.test_dataset.csv_path
+    name = "test_dataset" if table else "infer_dataset"
+    if not table:
         logger.info("evaluate: dataset.test_dataset.csv_path is not set, so dataset.infer_dataset is scored")
-    else:
+    elif Path(table).is_file():
         logger.info("evaluate: dataset.test_dataset is scored (TAO Deploy scores infer_dataset)")
+    else:
+        raise DataError(
+            f"dataset.test_dataset.csv_path: {table}: no such file.",
+            hint="dataset.test_dataset.csv_path=null scores dataset.infer_dataset, as TAO Deploy does.",
+        )
     return inspection(spec).evaluation(name, EmbeddingDistance(EMBEDDINGS), spec.model.margin)
 
 

@@ -172,6 +172,7 @@ def signature(spec: Spec) -> Signature:
                 Tensor(AFTER, picture, meaning="second picture, as the first"),
             ),
             outputs=(Tensor(FINAL, ("B", "classes", "H", "W"), meaning="logits per class and pixel", last=True),),
+            hint="Check that the model was exported by TAO for visual_changenet with task: segment.",
         )
     count = spec.dataset.classify.num_golden
     golden = picture if count == 1 else ("B", count, 3, "H", "W")
@@ -181,6 +182,8 @@ def signature(spec: Spec) -> Signature:
             Tensor(GOLDEN, golden, meaning="golden picture or pictures (dataset.classify.num_golden), as the unit"),
         ),
         outputs=(Tensor(OUTPUT, ("B", "..."), meaning="distance, or logits of pass and defect"),),
+        hint="Check that the model was exported by TAO for visual_changenet with task: classify, and for "
+        f"dataset.classify.num_golden={count} golden pictures.",
     )
 
 
@@ -281,9 +284,15 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
     return Evaluation(
         samples,
         decode_segment(spec, binding, spec.evaluate.map_size),
-        SegmentationMetric(names),
+        SegmentationMetric(names, _hint_for_masks(data)),
         lambda folder: _writers(spec, samples, folder) if spec.evaluate.save_pictures else (),
     )
+
+
+def _hint_for_masks(data: Segment) -> str:
+    """What may be wrong where masks hold 255 and a class is missing."""
+    two = data.num_classes == 2 and data.label_transform != "norm"
+    return f"For masks of 0 and 255 set {SEGMENT}.label_transform=norm." if two else ""
 
 
 def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:

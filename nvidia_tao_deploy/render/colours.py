@@ -33,20 +33,23 @@ class ClassColours:
     """Colour of each class name.
 
     Args:
-        chosen: class name -> colour in any form that Pillow knows (green, #00ff00, rgb(0,255,0), hsl(120,100%,50%)).
+        chosen: class name -> [r, g, b], or any form that Pillow knows (green, #00ff00, rgb(0,255,0)).
         names: the class names, to warn of a key that is none of them; empty when they are not known.
         key: spec key of `chosen`, for messages.
 
     Raises:
-        SpecError: a colour that Pillow does not know.
+        SpecError: no mapping, or something that is no colour.
     """
 
-    def __init__(self, chosen: Mapping[str, str] | None, names: Collection[str] = (), key: str = "color_map") -> None:
-        self._colours = {str(name): _parse(str(name), value, key) for name, value in (chosen or {}).items()}
+    def __init__(self, chosen: object, names: Collection[str] = (), key: str = "color_map") -> None:
+        chosen = chosen or {}
+        if not isinstance(chosen, Mapping):
+            raise SpecError(f"{key}: '{chosen}': expected a colour for each class name, such as {{person: green}}")
+        self._colours = {str(name): parse_colour(value, f"{key}.{name}") for name, value in chosen.items()}
         for name in self._colours:
             if names and name not in names:
-                hint = did_you_mean(name, names) or ""
-                logger.warning("%s: no class is named '%s'. %s", key, name, hint)
+                hint = did_you_mean(name, names)
+                logger.warning("%s: no class is named '%s'.%s", key, name, f" {hint}" if hint else "")
 
     def __getitem__(self, name: str) -> Colour:
         colour = self._colours.get(name)
@@ -55,13 +58,22 @@ class ClassColours:
         return colour
 
 
-def _parse(name: str, value: object, key: str) -> Colour:
+def parse_colour(value: object, where: str) -> Colour:
+    """[r, g, b] with values of 0 to 255, or any colour that Pillow knows, as RGB; `where` it stands, for messages.
+
+    Raises:
+        SpecError: it is neither.
+    """
     from PIL import ImageColor
 
+    if isinstance(value, (list, tuple)):
+        if len(value) == 3 and all(isinstance(part, int) and 0 <= part <= 255 for part in value):
+            return value[0], value[1], value[2]
+        raise SpecError(f"{where}: {list(value)}: expected three numbers from 0 to 255")
     try:
         return ImageColor.getrgb(str(value))[:3]
     except ValueError as error:
-        hint = did_you_mean(str(value), ImageColor.colormap)
         raise SpecError(
-            f"{key}.{name}: '{value}' is no colour; expected a name such as green, or #rrggbb.", hint=hint
+            f"{where}: '{value}' is no colour; expected [r, g, b], #rrggbb, or a name such as green.",
+            hint=did_you_mean(str(value), ImageColor.colormap),
         ) from error

@@ -13,7 +13,7 @@ from nvidia_tao_deploy.files import write_atomic
 from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Segmentation
 from nvidia_tao_deploy.render.boxes import encode
-from nvidia_tao_deploy.render.colours import Colour, derived_colour
+from nvidia_tao_deploy.render.colours import Colour, derived_colour, parse_colour
 from nvidia_tao_deploy.render.names import ResultNames
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def read_colours(given: Any, classes: int, key: str) -> dict[int, Colour] | None
         return None
     if not isinstance(given, Mapping):
         raise SpecError(f"{key}: '{given}': expected a colour for each class, such as {{0: [0, 0, 0], 1: [255, 0, 0]}}")
-    colours = {_index(name, key): _colour(value, f"{key}.{name}") for name, value in given.items()}
+    colours = {_index(name, key): parse_colour(value, f"{key}.{name}") for name, value in given.items()}
     missing, extra = sorted(set(range(classes)) - set(colours)), sorted(set(colours) - set(range(classes)))
     if missing or extra:
         problem = f"no colour for class {', '.join(map(str, missing))}" if missing else f"no class {extra[0]}"
@@ -48,19 +48,6 @@ def _index(name: object, key: str) -> int:
     if not str(name).isdecimal():
         raise SpecError(f"{key}: '{name}' is no class number")
     return int(str(name))
-
-
-def _colour(value: Any, where: str) -> Colour:
-    from PIL import ImageColor
-
-    if isinstance(value, (list, tuple)):
-        if len(value) == 3 and all(isinstance(part, int) and 0 <= part <= 255 for part in value):
-            return value[0], value[1], value[2]
-        raise SpecError(f"{where}: {list(value)}: expected three numbers from 0 to 255")
-    try:
-        return ImageColor.getrgb(str(value))[:3]
-    except ValueError:
-        raise SpecError(f"{where}: '{value}' is no colour; expected [r, g, b], or a name such as green") from None
 
 
 def default_colours(classes: int) -> dict[int, Colour]:

@@ -112,7 +112,7 @@ class TaskSection:
 
     trt_engine: Optional[str] = option(None, "engine file, or an .onnx file to run with ONNX Runtime")
     results_dir: Optional[str] = option(None, "folder for the results of this task; default below the top results_dir")
-    gpu_ids: List[int] = option([0], "GPU to run on, counted among the visible ones")
+    gpu_ids: List[int] = option([0], "GPU to run on, counted among the visible ones; of several the highest")
     num_gpus: int = option(1, "number of GPUs (one is used)", minimum=1)
     batch_size: int = option(-1, "pictures per batch; -1: dataset.batch_size", minimum=-1)
     checkpoint: Any = ignored("only training reads it")

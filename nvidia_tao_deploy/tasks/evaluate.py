@@ -46,7 +46,7 @@ def run(context: Context) -> None:
         write_atomic(context.folder / name, content)
     for table in report.tables:
         logs.show_table(table)
-    for name in report.files:
+    for name in ("results.json", *report.files):
         logger.info("Written: %s", context.folder / name)
     context.status.kpi(report.kpi)
     report_failures(context, unusable, sample_count(job))

@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +98,11 @@ def make_plan(context: Context, model: Model, layers: tuple[LayerPrecision, ...]
 def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int, int]]]:
     """Bounds of open axes by the model's input names, from bounds by the signature's symbols ("H", "W", ...)."""
     bounds = context.network.axes(context.spec)
+    asked_for = bounds != _default_bounds(context)
     signature = context.network.signature(context.spec)
     bound = signature.bind(model.inputs, model.outputs, model.source, BuildError)
     axes: dict[str, dict[int, tuple[int, int, int]]] = {}
+    fixed: dict[tuple[int, str], list[str]] = {}
     for tensor in signature.inputs:
         info = bound.inputs[tensor.name]
         axes[info.name] = {}
@@ -107,13 +110,23 @@ def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int,
             if not isinstance(symbol, str) or symbol not in bounds:
                 continue
             low, _, high = axes[info.name][axis] = bounds[symbol]
-            if info.shape[axis] != DYNAMIC and not low <= info.shape[axis] <= high:
+            if asked_for and info.shape[axis] != DYNAMIC and not low <= info.shape[axis] <= high:
                 given = f"{low}" if low == high else f"{low} to {high}"
-                logger.warning(
-                    "%s: %s is fixed to %d in the model; the spec's %s has no effect",
-                    model.source, f"{symbol} of input '{info.name}'", info.shape[axis], given,
-                )  # fmt: skip
+                fixed.setdefault((info.shape[axis], given), []).append(f"{symbol} of input '{info.name}'")
+    for (size, given), places in fixed.items():
+        logger.warning(
+            "%s: %s %s fixed to %d in the model; the spec's %s has no effect",
+            model.source, ", ".join(places), "is" if len(places) == 1 else "are", size, given,
+        )  # fmt: skip
     return axes
+
+
+def _default_bounds(context: Context) -> Mapping[str, tuple[int, int, int]]:
+    """What a spec that says nothing about sizes gives: nobody asked for those."""
+    try:
+        return context.network.axes(context.network.schema())
+    except TaoDeployError:
+        return {}
 
 
 def _check_target(source: Path, target: Path) -> None:

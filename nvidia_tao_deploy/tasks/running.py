@@ -60,7 +60,10 @@ def opened_engine(context: Context) -> Iterator[Opened]:
         engine.fetch_only({info.name for info in binding.outputs.values()})
         wanted = context.network.batch_size(context.spec, context.subtask)
         if wanted < 1:
-            raise SpecError(f"The batch size must be at least 1; found {wanted}.")
+            raise SpecError(
+                f"The batch size must be at least 1; found {wanted}.",
+                hint=f"Set {context.subtask}.batch_size, or batch_size in the section of the data set.",
+            )
         size, remark = fitting_batch_size(engine, wanted)
         if remark:
             logger.warning("%s: %s", path, remark)
@@ -68,12 +71,15 @@ def opened_engine(context: Context) -> Iterator[Opened]:
 
 
 def _device(context: Context) -> int:
-    ids = getattr(context.spec, context.subtask).gpu_ids
+    section = getattr(context.spec, context.subtask)
+    ids = section.gpu_ids
     if not ids or any(index < 0 for index in ids):
         raise SpecError(f"{context.subtask}.gpu_ids: {ids}: expected the index of one visible GPU, such as [0]")
     if len(ids) > 1:
-        logger.warning("%s.gpu_ids: %s: one GPU is used, number %d", context.subtask, ids, ids[0])
-    return int(ids[0])
+        logger.warning("%s.gpu_ids: %s: one GPU is used, number %d", context.subtask, ids, max(ids))
+    elif section.num_gpus > 1:
+        logger.warning("%s.num_gpus: %d: one GPU is used, number %d", context.subtask, section.num_gpus, ids[0])
+    return int(max(ids))  # of several the highest, as TAO Deploy does
 
 
 @contextmanager

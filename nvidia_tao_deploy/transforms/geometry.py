@@ -30,3 +30,7 @@ class Geometry:
     def to_input(self, points: np.ndarray) -> np.ndarray:
         """The way back: (...,2) x y in the original picture -> at network-input size."""
         return points / self.scale + self.offset
+
+    def extent(self, size: tuple[int, int]) -> tuple[float, float]:
+        """(height, width) in original pixels that a network input of `size` (height, width) spans."""
+        return size[0] * self.scale[1], size[1] * self.scale[0]

@@ -5,6 +5,7 @@ resized picture, HWC uint8 or float32 in 0..255, and how its coordinates map bac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,8 +21,10 @@ FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 LARGEST_ENLARGED = 50_000_000
 """Pixels. A strip of 20,000 x 1 would grow to 3 million x 144 before its middle is cut out; beyond this size only the
-middle is computed. Pillow may then take rows before columns, so single bicubic values that overshoot and are cut off in
-between differ by a few levels of 255."""
+middle is computed, with the same result but for values that Pillow's float32 positions round the other way."""
+
+LARGEST_SUPPORT = 3
+"""Input pixels on either side that the widest of FILTERS (Lanczos) takes, times the reduction where there is one."""
 
 
 def stretch(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
@@ -36,6 +39,23 @@ def stretch(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geo
         return picture, geometry
     resized = cv2.resize(picture.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     return (resized[:, :, None] if resized.ndim == 2 else resized), geometry
+
+
+def fit_top_left(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
+    """Scale to fit into `size` keeping the aspect, by `stretch`; zeros to the right of it and below.
+
+    The longer side (relative to `size`) fills its axis, the other one is rounded. On a square this is what TAO's
+    training evaluates RT-DETR on with `preserve_aspect_ratio: true`.
+    """
+    import numpy as np
+
+    sides = picture.shape[:2]
+    factor = min(size[0] / sides[0], size[1] / sides[1])
+    height, width = (max(1, min(limit, round(side * factor))) for side, limit in zip(sides, size, strict=True))
+    resized, geometry = stretch(picture, (height, width))
+    whole = np.zeros((*size, picture.shape[2]), resized.dtype)
+    whole[:height, :width] = resized
+    return whole, geometry
 
 
 def stretch_rounded(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Geometry]:
@@ -90,8 +110,10 @@ class CentreCrop:
         scale = (old_width / wide, old_height / high)
         geometry = Geometry(scale=scale, offset=(-left, -top))
         if wide * high > LARGEST_ENLARGED:
-            box = (left * scale[0], top * scale[1], (left + width) * scale[0], (top + height) * scale[1])
-            return _pillow(picture, (width, height), self.interpolation, box), geometry
+            # columns before rows, rounded and cut off in between, as Pillow resizes a whole picture; given both axes at
+            # once with a box, it may take rows first, and bicubic overshoots are then cut off elsewhere
+            columns = _part_of_axis(picture, 1, wide, left, width, self.interpolation)
+            return _part_of_axis(columns, 0, high, top, height, self.interpolation), geometry
         resized = _pillow(picture, (wide, high), self.interpolation)
         return resized[top : top + height, left : left + width], geometry
 
@@ -114,6 +136,23 @@ class StretchCrop:
         resized = _pillow(picture, (wide, high), self.interpolation)
         scale = _stretched(picture, (high, wide)).scale
         return resized[top : top + height, left : left + width], Geometry(scale, (-left, -top))
+
+
+def _part_of_axis(
+    picture: np.ndarray, axis: int, whole: int, start: int, length: int, interpolation: str
+) -> np.ndarray:
+    """What lies from `start` to `start + length` of `axis` (0: rows, 1: columns) once the picture is resized along it
+    to `whole` pixels; the other axis stays. Only the pixels that count are looked at."""
+    old = picture.shape[axis]
+    step = old / whole
+    first, last = start * step, (start + length) * step
+    margin = math.ceil(LARGEST_SUPPORT * max(step, 1)) + 1
+    low, high = max(math.floor(first) - margin, 0), min(math.ceil(last) + margin, old)
+    near = picture[low:high] if axis == 0 else picture[:, low:high]
+    height, width = near.shape[:2]
+    if axis == 0:
+        return _pillow(near, (width, length), interpolation, (0, first - low, width, last - low))
+    return _pillow(near, (length, height), interpolation, (first - low, 0, last - low, height))
 
 
 def _stretched(picture: np.ndarray, size: tuple[int, int]) -> Geometry:

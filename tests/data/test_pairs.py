@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> 
 def test_missing_column_names_the_one_that_is_near(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         table(tmp_path, "input_path,golden_path,object_nam,label\nu,g,a,PASS\n")
-    assert caught.value.hint == "Did you mean 'object_nam'?"
+    assert caught.value.hint == "Is it 'object_nam'? Its name must be 'object_name'."
 
 
 def test_a_bad_line_is_a_sample_that_fails(tmp_path: Path) -> None:

@@ -105,3 +105,21 @@ def test_original_size_is_exact_for_every_height() -> None:
     boxes = np.tile(np.array([0.5, 0.5, 1, 1], np.float32), (len(sizes), 1, 1))
     corners = to_pixels(boxes, sizes)[:, 0]
     np.testing.assert_array_equal(corners, [(0, 0, width, height) for height, width in sizes])
+
+
+def test_pictures_that_fill_only_the_top_left_part_of_the_input() -> None:
+    """An input of 100 x 200 (height x width): a picture of 200 x 200 fills its left half, one of 50 x 400 its upper
+    quarter. Boxes are relative to the whole input; what reaches into the filling is cut off."""
+    frame = [
+        Frame(Sample("a", Path("a")), (200, 200), Geometry((2.0, 2.0))),
+        Frame(Sample("b", Path("b")), (50, 400), Geometry((2.0, 2.0))),
+    ]
+    boxes = np.tile(np.array([0.25, 0.125, 0.5, 0.25], np.float32), (2, 1, 1))
+    outputs = {"pred_logits": np.zeros((2, 1, 1), np.float32), "pred_boxes": boxes}
+    first, second = DetrDecode(1, (100, 200))(outputs, frame)
+    assert first.boxes.tolist() == [[0, 0, 200, 50]]
+    assert second.boxes.tolist() == [[0, 0, 200, 50]]
+    outputs["pred_boxes"] = boxes + np.array([0.25, 0.25, 0, 0], np.float32)  # 0.25..0.75, 0.25..0.5 of the input
+    first, second = DetrDecode(1, (100, 200))(outputs, frame)
+    assert first.boxes.tolist() == [[100, 50, 200, 100]]
+    assert second.boxes.tolist() == [[100, 50, 300, 50]]

@@ -254,6 +254,14 @@ def test_model_with_a_fixed_batch(bench: Bench) -> None:
     assert bench.results()["AP"] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("bench", ["dino"], indirect=True)
+def test_a_batch_size_of_nothing(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.run("evaluate", "dataset.batch_size=-1") == 2
+    shown = capsys.readouterr().err
+    assert "The batch size must be at least 1; found -1." in shown
+    assert "Set evaluate.batch_size, or batch_size in the section of the data set." in shown
+
+
 @pytest.mark.parametrize("bench", ["deformable_detr"], indirect=True)
 def test_tensors_with_other_names_are_found_by_position(bench: Bench) -> None:
     (bench.folder / "other.onnx").write_bytes(model(bench.network, names=("x", "scores_out", "boxes_out")))
@@ -292,7 +300,37 @@ def tensors(bench: Bench) -> tuple[tuple, tuple]:
 
 @pytest.mark.parametrize("bench", ["rtdetr"], indirect=True)
 def test_rtdetr_takes_no_mean_from_the_spec(bench: Bench) -> None:
-    assert bench.run("evaluate", "dataset.augmentation.input_mean=[0.485,0.456,0.406]") == 0
+    given = "dataset.augmentation.input_mean=[0.485,0.456,0.406]"
+    assert bench.run("evaluate", given) == 0
+    assert bench.results()["AP"] == pytest.approx(1)
+    spec = compose(detr.NETWORKS["rtdetr"].schema, bench.folder / "spec.yaml", (given,)).spec
+    binding = detr.signature(spec).bind(*tensors(bench), "model", DataError)
+    sample = read_coco(bench.truth).samples([str(bench.folder / "pictures")])[0]
+    row = np.empty((3, 32, 32), np.float32)
+    for subtask in ("gen_trt_engine", "evaluate", "inference"):  # INT8 is calibrated on what the model runs on
+        detr.NETWORKS["rtdetr"].prepare(spec, binding, subtask)(sample, {"inputs": row})
+        assert (row.min(), row.max()) == (0, pytest.approx(LEVEL / 255))
+
+
+@pytest.mark.parametrize("bench", ["rtdetr"], indirect=True)
+def test_rtdetr_preserve_aspect_ratio(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """64 x 48 becomes 32 x 24 in an input of 32 x 32, whose lower quarter is zeros: the model's cells are then 16 x 16
+    pixels of the picture, four by three."""
+    key = "dataset.augmentation.preserve_aspect_ratio=true"
+    name = next(iter(bench.found))
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    picture[32:48, 16:32, 1] = LEVEL
+    Image.fromarray(picture).save(bench.folder / "pictures" / name)
+    assert bench.run("inference", key) == 0
+    assert capsys.readouterr().out.count("pictures keep it here; TAO Deploy stretches them") == 1
+    (row,) = bench.labels(name)
+    assert (row[0], *row[4:8]) == ("green", "16.000", "32.000", "32.000", "48.000")
+    assert float(row[15]) == pytest.approx(SCORE, abs=6e-4)
+    truth = json.loads(bench.truth.read_text())
+    truth["annotations"] = [{**truth["annotations"][0], "category_id": 1, "bbox": [16, 32, 16, 16], "area": 256}]
+    truth["images"] = truth["images"][:1]
+    bench.truth.write_text(json.dumps(truth))
+    assert bench.run("evaluate", key) == 0
     assert bench.results()["AP"] == pytest.approx(1)
 
 

@@ -131,6 +131,11 @@ def test_evaluate_takes_test_dataset_where_it_is_given(bench: Bench) -> None:
     assert ran.code == 0, ran.text
     assert "dataset.test_dataset is scored (TAO Deploy scores infer_dataset)" in ran.text
     assert bench.results["num_pairs"] == 1
+    ran = bench.run("evaluate", "dataset.test_dataset.csv_path=gone.csv", images)
+    assert ran.code == 3 and "dataset.test_dataset.csv_path: gone.csv: no such file." in ran.err
+    assert "dataset.test_dataset.csv_path=null scores dataset.infer_dataset" in ran.err
+    assert bench.run("evaluate", "dataset.test_dataset.csv_path=null", images).code == 0
+    assert bench.results["num_pairs"] == 5
 
 
 def test_grid_of_two_rows_and_three_columns(tmp_path: Path) -> None:

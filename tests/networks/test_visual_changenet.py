@@ -248,6 +248,30 @@ def test_open_height_and_width(tmp_path: Path) -> None:
     assert mostly(scenes.map("a"), blocks(3))
 
 
+def test_a_size_that_the_model_fixes_is_said_once(tmp_path: Path) -> None:
+    scenes = Scenes(tmp_path)
+    scenes.add("a.png", blocks(3))
+    scenes.spec["dataset"]["segment"]["img_size"] = 48
+    ran = scenes.run("gen_trt_engine")
+    assert ran.code == 0 and ran.text.count("the spec's 48 has no effect") == 1
+    assert "H of input 'input0', W of input 'input0', H of input 'input1', W of input 'input1' are fixed to" in ran.text
+
+
+def test_a_size_that_nobody_asked_for_is_not_said(tmp_path: Path) -> None:
+    scenes = Scenes(tmp_path)
+    scenes.add("a.png", blocks(3))
+    scenes.spec["dataset"]["segment"].pop("img_size", None)
+    ran = scenes.run("gen_trt_engine")
+    assert ran.code == 0 and "has no effect" not in ran.text
+
+
+def test_black_and_white_masks_read_as_class_numbers_are_noticed(scenes: Scenes) -> None:
+    ran = scenes.run("evaluate", "dataset.segment.label_transform=none")
+    assert ran.code == 0 and "[WARNING] No pixel of the masks is of class changed" in ran.out
+    assert "For masks of 0 and 255 set dataset.segment.label_transform=norm." in ran.out
+    assert "No pixel of the masks" not in scenes.run("evaluate").out
+
+
 def test_pairs_that_cannot_be_used_do_not_stop_the_others(scenes: Scenes) -> None:
     data = scenes.folder / "data"
     (data / "B/0.png").unlink()
@@ -442,6 +466,7 @@ def test_another_number_of_golden_pictures_than_the_model_s(tmp_path: Path) -> N
     ran = units.run("inference", "dataset.classify.num_golden=3")
     assert ran.code == 5
     assert "input_2 float32/float16/bfloat16[Bx3x3xHxW]" in ran.err and "input_2 float32[?x2x3x8x6]" in ran.err
+    assert "task: classify, and for dataset.classify.num_golden=3 golden pictures" in ran.err
 
 
 def task_of(tmp_path: Path, tree: dict[str, Any]) -> str:

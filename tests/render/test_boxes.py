@@ -137,7 +137,8 @@ def test_text_reads_on_its_background(background: tuple, text: tuple) -> None:
 
 
 def test_chosen_colours() -> None:
-    colours = ClassColours({"person": "green", "dog": "#0a0b0c", "cat": "rgb(1, 2, 3)"})
+    colours = ClassColours({"person": "green", "dog": "#0a0b0c", "cat": "rgb(1, 2, 3)", 7: [4, 5, 6]})
+    assert colours["7"] == (4, 5, 6)
     assert colours["person"] == GREEN
     assert colours["dog"] == (10, 11, 12)
     assert colours["cat"] == (1, 2, 3)
@@ -149,6 +150,18 @@ def test_unknown_colour_is_a_spec_error_that_proposes_one() -> None:
         ClassColours({"person": "grene"}, key="inference.color_map")
     assert caught.value.exit_code == 2
     assert "green" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ("red", "'red': expected a colour for each class name"),
+        ({"a": [1, 2]}, r"color_map\.a: \[1, 2\]: expected three"),
+    ],
+)
+def test_what_is_no_map_of_colours(chosen: object, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        ClassColours(chosen)
 
 
 def test_colour_for_a_class_that_does_not_exist_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:

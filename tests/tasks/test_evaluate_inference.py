@@ -37,6 +37,7 @@ def test_every_batch_size_scores_every_picture(colours: ColourJob, size: int) ->
     kpi = [line for line in colours.status("evaluate") if "kpi" in line]
     assert kpi and kpi[-1]["kpi"] == {"top_1_accuracy": 1.0}
     assert "Confusion matrix" in ran.out and "Accuracy" in ran.out
+    assert f"Written: {colours.results / 'trt_evaluate' / 'results.json'}" in ran.out
 
 
 @pytest.mark.parametrize("batch", [1, 4, 16])
@@ -240,7 +241,9 @@ def test_binary_models(tmp_path: Path) -> None:
 
 def test_several_gpus_are_told_and_one_is_used(colours: ColourJob) -> None:
     ran = colours.run("evaluate", "evaluate.gpu_ids=[0,1]")
-    assert ran.code == 0 and "evaluate.gpu_ids: [0, 1]: one GPU is used, number 0" in ran.out
+    assert ran.code == 0 and "evaluate.gpu_ids: [0, 1]: one GPU is used, number 1" in ran.out
+    ran = colours.run("evaluate", "evaluate.num_gpus=4")
+    assert ran.code == 0 and "evaluate.num_gpus: 4: one GPU is used, number 0" in ran.out
 
 
 def test_experiment_yaml_runs_again(colours: ColourJob) -> None:
