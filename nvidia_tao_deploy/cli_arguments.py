@@ -70,7 +70,7 @@ def parse(network: Network, argv: Sequence[str]) -> Arguments:
                 raise SpecError(f"two spec files are given: {spec} and {path}")
             spec = path
         elif word.startswith("-"):
-            raise SpecError(f"unknown option {word}", did_you_mean(word, ("-e", SPEC_OPTION, "--help")))
+            raise SpecError(f"unknown option {word}", _key_instead(name, subtask))
         elif equals or word.startswith("~"):
             overrides.append(word)
         elif not subtask:
@@ -116,6 +116,16 @@ def _known_subtask(word: str, subtasks: Sequence[str]) -> str:
     if word in subtasks:
         return word
     raise SpecError(f"unknown subtask '{word}'", did_you_mean(word, subtasks) or f"Subtasks: {', '.join(subtasks)}")
+
+
+def _key_instead(option: str, subtask: str) -> str | None:
+    """The way out for an option that commands with YAML specs do not have."""
+    from nvidia_tao_deploy.spec.flags import instead
+
+    key = instead(option, subtask)
+    if key:
+        return f"This command takes spec keys instead of options: {key}=..."
+    return did_you_mean(option, ("-e", SPEC_OPTION, "--help"))
 
 
 def _stray(word: str) -> SpecError:

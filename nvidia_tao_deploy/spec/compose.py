@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nvidia_tao_deploy.errors import SpecError, did_you_mean, nearest
+from nvidia_tao_deploy.errors import SLIP, SpecError, did_you_mean, nearest
 from nvidia_tao_deploy.spec import proto_spec, results, yaml_file
 from nvidia_tao_deploy.spec import schema as schemas
 from nvidia_tao_deploy.spec.fields import MISSING
@@ -340,7 +340,7 @@ def _report(schema: type, ignored: list[str]) -> None:
         parent, _, name = key.rpartition(".")
         section = schemas.lookup(schema, parent) if parent else schema
         if isinstance(section, type) and name not in schemas.fields(section):
-            hint = did_you_mean(name, schemas.fields(section))
+            hint = did_you_mean(name, schemas.fields(section), SLIP)
             if hint:
                 logger.warning("%s: no such key, ignored. %s", key, hint)
     logger.info("Ignored (read only by training or by other tools): %s", ", ".join(sorted(set(ignored))))
