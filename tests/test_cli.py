@@ -54,6 +54,13 @@ def test_orders_and_forms_that_work(argv: tuple[str, ...]) -> None:
         (["evaluate", "-e", "a", "-e", "b"], "two spec files are given: a and b", None),
         (["evaluate", "-e", "a", "b"], "'b' is neither an option nor an override", None),
         (["evaluate", "-e", "a", "--gpus", "1"], "unknown option --gpus", None),
+        (["evaluate", "-e", "a", "-r", "out"], "unknown option -r", "instead of options: evaluate.results_dir="),
+        (["inference", "-e", "a", "-m", "x"], "unknown option -m", "inference.trt_engine="),
+        (["gen_trt_engine", "-m", "x"], "unknown option -m", "gen_trt_engine.onnx_file="),
+        (["gen_trt_engine", "-e", "a", "-k", "key"], "unknown option -k", "encryption_key="),
+        (["evaluate", "-e", "a", "--gpu_index=1"], "unknown option --gpu_index=1", "evaluate.gpu_ids="),
+        (["default_specs", "-r", "out"], "unknown option -r", "instead of options: results_dir="),
+        (["-r", "out", "evaluate"], "unknown option -r", None),
         (["evaluate", "-e", "a", "--hlep"], "unknown option --hlep", "'--help'"),
     ],
 )

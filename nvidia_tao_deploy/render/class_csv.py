@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,4 +26,4 @@ class ClassCsv(CsvRows):
 
     def write(self, frame: Frame, prediction: Classes) -> tuple[str, str, str]:
         best = int(prediction.probabilities.argmax())
-        return os.path.abspath(frame.sample.path), self._classes[best], f"{prediction.probabilities[best]:.6f}"
+        return str(frame.sample.path.absolute()), self._classes[best], f"{prediction.probabilities[best]:.6f}"

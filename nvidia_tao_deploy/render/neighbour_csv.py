@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,4 +30,4 @@ class NeighbourCsv(CsvRows):
     def write(self, frame: Frame, prediction: Neighbours) -> tuple[str, str, str]:
         names = [self._classes[label] for label in prediction.labels.tolist()]
         distances = [round(value, DECIMALS) for value in prediction.squared_distances.tolist()]
-        return os.path.abspath(frame.sample.path), str(names), str(distances)
+        return str(frame.sample.path.absolute()), str(names), str(distances)

@@ -96,7 +96,7 @@ def make_plan(context: Context, model: Model, layers: tuple[LayerPrecision, ...]
 
 def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int, int]]]:
     """Bounds of open axes by the model's input names, from bounds by the signature's symbols ("H", "W", ...)."""
-    bounds, unasked = (context.network.axes(spec) for spec in (context.spec, context.network.schema()))
+    bounds = context.network.axes(context.spec)
     signature = context.network.signature(context.spec)
     bound = signature.bind(model.inputs, model.outputs, model.source, BuildError)
     axes: dict[str, dict[int, tuple[int, int, int]]] = {}
@@ -107,8 +107,7 @@ def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int,
             if not isinstance(symbol, str) or symbol not in bounds:
                 continue
             low, _, high = axes[info.name][axis] = bounds[symbol]
-            fits = info.shape[axis] == DYNAMIC or low <= info.shape[axis] <= high
-            if not fits and bounds[symbol] != unasked.get(symbol):  # a default is no wish
+            if info.shape[axis] != DYNAMIC and not low <= info.shape[axis] <= high:
                 given = f"{low}" if low == high else f"{low} to {high}"
                 logger.warning(
                     "%s: %s is fixed to %d in the model; the spec's %s has no effect",

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""One spec for training and deployment: what only training reads is accepted, and nobody is told that it is misspelt."""
+"""One spec for training and deployment: what only training reads is accepted, and is not taken for misspelt."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nvidia_tao_deploy import registry
+from nvidia_tao_deploy.engine.contract import TensorInfo
+from nvidia_tao_deploy.signature import Binding
 from nvidia_tao_deploy.spec.compose import compose
 from tests.makers import write_yaml
 
@@ -19,19 +22,22 @@ YAML_TOP = "model_name encryption_key wandb train export"
 SPECS: dict[str, dict[str, str]] = {
     "classification_pyt": {
         "": f"{YAML_TOP} distill quantize",
-        "dataset": "dataset num_classes workers shuffle train_dataset val_dataset train_nolabel quant_calibration_dataset",
-        "dataset.augmentation": "random_flip random_rotate random_color random_erase random_aug with_random_crop blur_kernel",
+        "dataset": "dataset num_classes workers shuffle train_dataset val_dataset "
+        "train_nolabel quant_calibration_dataset",
+        "dataset.augmentation": "random_flip random_rotate random_color random_erase random_aug with_random_crop "
+        "blur_kernel",
         "model.backbone": "type pretrained_backbone_path freeze_backbone",
         "model.head": "type binary loss custom_args in_channels",
-        "evaluate": f"{TASKS['evaluate']} is_quantized vis_after_n_batches",
-        "inference": f"{TASKS['inference']} is_quantized vis_after_n_batches",
+        "evaluate": f"{TASKS['evaluate']} is_quantized vis_after_n_batches exp_config",
+        "inference": f"{TASKS['inference']} is_quantized vis_after_n_batches exp_config",
+        "gen_trt_engine": "gpu_id opset_version input_channel input_width input_height",
     },
     "classification_tf1": {
         "": "random_seed",
-        "model_config": "arch n_layers retain_head use_batch_norm use_bias use_pooling all_projections freeze_bn dropout "
-        "freeze_blocks batch_norm_config activation byom_model",
-        "train_config": "train_dataset_path val_dataset_path pretrained_model_path optimizer batch_size_per_gpu n_epochs "
-        "n_workers reg_config lr_config enable_random_crop enable_center_crop mixup_alpha visualizer",
+        "model_config": "arch n_layers retain_head use_batch_norm use_bias use_pooling all_projections freeze_bn "
+        "dropout freeze_blocks batch_norm_config activation byom_model",
+        "train_config": "train_dataset_path val_dataset_path pretrained_model_path optimizer batch_size_per_gpu "
+        "n_epochs n_workers reg_config lr_config enable_random_crop enable_center_crop mixup_alpha visualizer",
         "eval_config": "model_path n_workers",
     },
     "classification_tf2": {
@@ -69,9 +75,11 @@ SPECS: dict[str, dict[str, str]] = {
         "": f"{YAML_TOP} prune dataset_convert quantize",
         "dataset": "train_dataset_dir train_gt_file val_dataset_dir val_gt_file max_label_length batch_size workers "
         "quant_calibration_dataset",
-        "dataset.augmentation": "aug_prob reverse_color_prob rotate_prob max_rotation_degree blur_prob gaussian_radius_list",
+        "dataset.augmentation": "aug_prob reverse_color_prob rotate_prob max_rotation_degree blur_prob "
+        "gaussian_radius_list",
         "model": "TPS num_fiducial backbone feature_channel sequence hidden_size quantize pruned_graph_path "
         "quantize_model_path",
+        "gen_trt_engine": "gpu_id opset_version input_channel input_width input_height",
         "evaluate": TASKS["evaluate"],
         "inference": TASKS["inference"],
     },
@@ -87,8 +95,8 @@ SPECS: dict[str, dict[str, str]] = {
         "gen_trt_engine": "img_mode",
     },
 }  # fmt: skip
-"""Network -> section ("" is the top) -> keys that the contract calls accepted and ignored, or that training has there."""
-VALUES: dict[str, Any] = {"num_gpus": 1, "gpu_ids": [0], "encryption_key": "k", "img_mode": "BGR"}
+"""Network -> section ("" is the top) -> keys that have no effect here, but stand in specs of training."""
+VALUES: dict[str, Any] = {"num_gpus": 1, "gpu_id": 0, "gpu_ids": [0], "encryption_key": "k", "img_mode": "BGR"}
 
 
 @pytest.mark.parametrize("network", SPECS)
@@ -107,3 +115,25 @@ def test_a_spec_of_training_is_taken_as_it_is(tmp_path: Path, network: str, capl
     assert "no such key" not in caplog.text
     assert composed.ignored
     assert sum("Ignored (read only by training" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("network", ["ocdnet", "ocrnet", "ml_recog"])
+@pytest.mark.parametrize("subtask", ["evaluate", "inference"])
+def test_the_one_gpu_of_releases_before_6(tmp_path: Path, network: str, subtask: str) -> None:
+    declared = registry.load(network)
+    file = write_yaml(tmp_path / "s.yaml", {subtask: {"gpu_id": 1}})
+    assert getattr(compose(declared.schema, file, (), declared.migrations).spec, subtask).gpu_ids == [1]
+    later = compose(declared.schema, file, [f"{subtask}.gpu_id=2"], declared.migrations).spec
+    assert getattr(later, subtask).gpu_ids == [2]
+
+
+def test_pixel_statistics_of_releases_before_6(tmp_path: Path) -> None:
+    declared = registry.load("classification_pyt")
+    norm = {"mean": [127.5, 127.5, 127.5], "std": [51.0, 51.0, 51.0], "to_rgb": True}
+    file = write_yaml(tmp_path / "s.yaml", {"dataset": {"img_norm_cfg": norm}})
+    spec = compose(declared.schema, file, (), declared.migrations).spec
+    info = TensorInfo("input", "float32", (-1, 3, 8, 8))
+    normalise = declared.prepare(spec, Binding({"input": info}, {}), "evaluate").normalise
+    row = np.zeros((3, 8, 8), np.float32)
+    normalise(np.full((8, 8, 3), 255, np.uint8), row)
+    np.testing.assert_allclose(row, (255 - 127.5) / 51, rtol=1e-5)
