@@ -100,9 +100,10 @@ class ValidateArgs:
     img_mode: str = option("BGR", "colour order that the model was trained with", choices=MODES)
     filter_keys: Any = ignored("training's own book-keeping")
     ignore_tags: List[str] = option(["*", "###"], "texts of regions that count neither for nor against")
-    pre_processes: List[Dict[str, Any]] = option(
+    pre_processes: Optional[List[Dict[str, Any]]] = option(
         _default_pre_processes(),
-        "Resize2D: short_size [width, height] squashes; a number enlarges pictures whose short side is below it",
+        "Resize2D: short_size [width, height] squashes; a number enlarges pictures whose short side is below it; "
+        "null: pictures keep their size",
     )
 
 
