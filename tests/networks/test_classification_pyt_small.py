@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
 """classification_pyt where class numbers can go wrong: models with raw scores of one, two or more columns, class lists
-that are not in alphabetical order, files beside the class folders, pictures without classes. scikit-learn is the judge."""
+that are not in alphabetical order, files beside the class folders, pictures without classes. Judged by scikit-learn."""
 
 from __future__ import annotations
 
