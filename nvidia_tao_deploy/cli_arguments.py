@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 DEFAULT_SPECS = "default_specs"
 CONVERT_SPECS = "convert_specs"
 SPEC_OPTION = "--experiment_spec_file"
+HYDRAS_OPTIONS = (
+    "--cfg", "--resolve", "--package", "--run", "--multirun", "--shell-completion", "--config-path", "--config-name",
+    "--config-dir", "--experimental-rerun", "--info", "--hydra-help",
+)  # fmt: skip
+OF_TRAINING = ("train", "export", "prune", "distill", "quantize", "dataset_convert")
 SUBTASK_HELP = {
     "gen_trt_engine": "build an engine from an ONNX model",
     "evaluate": "measure an engine's accuracy on labelled data",
@@ -70,7 +75,7 @@ def parse(network: Network, argv: Sequence[str]) -> Arguments:
                 raise SpecError(f"two spec files are given: {spec} and {path}")
             spec = path
         elif word.startswith("-"):
-            raise SpecError(f"unknown option {word}", _key_instead(name, subtask))
+            raise _unknown_option(name, subtask)
         elif equals or word.startswith("~"):
             overrides.append(word)
         elif not subtask:
@@ -115,17 +120,24 @@ def _parse_flags(network: Network, argv: Sequence[str]) -> Arguments:
 def _known_subtask(word: str, subtasks: Sequence[str]) -> str:
     if word in subtasks:
         return word
-    raise SpecError(f"unknown subtask '{word}'", did_you_mean(word, subtasks) or f"Subtasks: {', '.join(subtasks)}")
+    hint = did_you_mean(word, subtasks) or f"Subtasks: {', '.join(subtasks)}"
+    if word in OF_TRAINING:
+        hint = f"'{word}' belongs to TAO's training commands. {hint}"
+    raise SpecError(f"unknown subtask '{word}'", hint)
 
 
-def _key_instead(option: str, subtask: str) -> str | None:
-    """The way out for an option that commands with YAML specs do not have."""
+def _unknown_option(name: str, subtask: str) -> SpecError:
+    """For commands with YAML specs: the way out, and for an option that other commands have, its key."""
     from nvidia_tao_deploy.spec.flags import instead
 
-    key = instead(option, subtask)
+    key = instead(name, subtask)
     if key:
-        return f"This command takes spec keys instead of options: {key}=..."
-    return did_you_mean(option, ("-e", SPEC_OPTION, "--help"))
+        hint = f"This command takes spec keys instead of options: {key}=..."
+    elif name in HYDRAS_OPTIONS:
+        hint = "Hydra's own options do nothing here; the spec as it is run goes into experiment.yaml in results_dir."
+    else:
+        hint = did_you_mean(name, ("-e", SPEC_OPTION, "--help")) or ""
+    return SpecError(f"unknown option {name}", hint or None)
 
 
 def _stray(word: str) -> SpecError:

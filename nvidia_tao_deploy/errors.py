@@ -57,18 +57,16 @@ class EngineError(TaoDeployError):
     exit_code = 5
 
 
-CLOSE = 0.6
-"""Least likeness (difflib's ratio) of a name to propose where something is wrong for certain."""
-SLIP = 0.85
-"""The same where a name may be right: 'topk' for 'top_k', but not 'train_dataset' for 'test_dataset'."""
+def nearest(name: str, candidates: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The candidates most like `name`, best first; empty when none is close.
+
+    Args:
+        cutoff: least likeness, 0 to 1 (equal); 0.85 is a slip of the pen.
+    """
+    return difflib.get_close_matches(name, list(candidates), n=count, cutoff=cutoff)
 
 
-def nearest(name: str, candidates: Iterable[str], count: int = 1, likeness: float = CLOSE) -> list[str]:
-    """The candidates most like `name`, best first; empty when none is close."""
-    return difflib.get_close_matches(name, list(candidates), n=count, cutoff=likeness)
-
-
-def did_you_mean(name: str, candidates: Iterable[str], likeness: float = CLOSE) -> str | None:
+def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
     """A hint that names the closest candidate, or None."""
-    close = nearest(name, candidates, likeness=likeness)
+    close = nearest(name, candidates)
     return f"Did you mean '{close[0]}'?" if close else None

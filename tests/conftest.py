@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import makers
+
+settings.register_profile("ours", deadline=None)  # tests share the machine: how long one takes says nothing
+settings.load_profile("ours")
 
 GPU_TESTS = Path(__file__).parent / "gpu"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nvidia_tao_deploy.errors import SLIP, SpecError, did_you_mean, nearest
+from nvidia_tao_deploy.errors import SpecError, nearest
 from nvidia_tao_deploy.spec import proto_spec, results, yaml_file
 from nvidia_tao_deploy.spec import schema as schemas
 from nvidia_tao_deploy.spec.fields import MISSING
@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 HYDRAS_OWN = ("hydra", "defaults")
 """Top-level keys with which a spec or an override would steer Hydra itself; of no use here."""
+
+SLIP = 0.85
+"""Likeness from which an ignored key is taken for a misspelt one of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +174,26 @@ def _merge(schema: type, file: yaml_file.SpecFile) -> DictConfig:
         return OmegaConf.merge(base, with_sections(schema, file.tree))  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         key = str(getattr(error, "full_key", None) or "").split("[")[0]
-        raise SpecError(_type_message(schema, error, file.where(key) if key else str(file.path))) from error
+        place = file.where(key) if key else str(file.path)
+        raise SpecError(_type_message(schema, error, place, file.tree)) from error
 
 
-def _type_message(schema: type, error: Any, place: str) -> str:
+def _type_message(schema: type, error: Any, place: str, given: dict[str, Any]) -> str:
+    """What an error of OmegaConf's means, in the words of a spec: what is there, and what should be.
+
+    Args:
+        place: where the value stands.
+        given: what was being set, as a tree.
+    """
+    from omegaconf.errors import KeyValidationError, ValidationError
+
     key = str(getattr(error, "full_key", None) or "").split("[")[0]
-    first = (getattr(error, "msg", None) or str(error)).splitlines()[0]
     known = schemas.lookup(schema, key) if key else None
-    expected = f"; expected {known.type_name}" if isinstance(known, schemas.Key) else ""
-    return f"{place}: {first}{expected}"
+    present, value = find(given, key)
+    if isinstance(error, (ValidationError, KeyValidationError)) and isinstance(known, schemas.Key) and present:
+        return f"{place}: found {'null' if value is None else repr(value)}; expected {known.type_name}"
+    first = (getattr(error, "msg", None) or str(error)).splitlines()[0]
+    return f"{place}: {first}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +271,9 @@ def _override(schema: type, merged: DictConfig, overrides: Sequence[_Override], 
             elif not _delete(merged, item.key):
                 logger.warning("%s: there is no such key to delete", place)
         except OmegaConfBaseException as error:
-            raise SpecError(_type_message(schema, error, place)) from error
+            given: dict[str, Any] = {}
+            put(given, item.key, value)
+            raise SpecError(_type_message(schema, error, place, given)) from error
     return merged
 
 
@@ -343,17 +359,30 @@ def _section(config: DictConfig, name: str, place: str) -> DictConfig:
 
 
 def _report(schema: type, ignored: list[str]) -> None:
-    """One line for all keys without effect; a hint where one looks like a slip of the pen."""
+    """One line for all keys without effect; a warning where one looks like a slip of the pen."""
     if not ignored:
         return
     for key in ignored:
-        parent, _, name = key.rpartition(".")
-        section = schemas.lookup(schema, parent) if parent else schema
-        if isinstance(section, type) and name not in schemas.fields(section):
-            hint = did_you_mean(name, schemas.fields(section), SLIP)
-            if hint:
-                logger.warning("%s: no such key, ignored. %s", key, hint)
+        meant = _slip_of_the_pen(schema, key)
+        if meant:
+            logger.warning("%s: no such key, ignored. Did you mean '%s'?", key, meant)
     logger.info("Ignored (read only by training or by other tools): %s", ", ".join(sorted(set(ignored))))
+
+
+def _slip_of_the_pen(schema: type, key: str) -> str | None:
+    """The known key that an ignored one is nearly equal to, at the first part that is not known. Keys of training may
+    well be like ours (train_data_sources, test_data_sources): those are no slips."""
+    parts = key.split(".")
+    for index, part in enumerate(parts):
+        known = schemas.fields(schema)
+        if part not in known:
+            near = nearest(part, known, cutoff=SLIP)
+            return ".".join([*parts[:index], near[0], *parts[index + 1 :]]) if near else None
+        kind = known[part][0]
+        if not dataclasses.is_dataclass(kind):
+            return None
+        schema = typing.cast(type, kind)
+    return None
 
 
 class NotSetError(SpecError):

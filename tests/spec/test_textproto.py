@@ -263,7 +263,7 @@ def test_values_that_do_not_fit(tmp_path: Path, text: str, message: str) -> None
 
 def test_a_slip_of_the_pen_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     composed(tmp_path, "inner { topk: 3 top_k: 2 top_k: 4 }")
-    assert "inner.topk: no such key, ignored. Did you mean 'top_k'?" in caplog.text
+    assert "inner.topk: no such key, ignored. Did you mean 'inner.top_k'?" in caplog.text
     assert "spec.txt:1:26: inner.top_k stands more than once; the last value counts" in caplog.text
 
 
