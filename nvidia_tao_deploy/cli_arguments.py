@@ -21,7 +21,6 @@ HYDRAS_OPTIONS = (
     "--cfg", "--resolve", "--package", "--run", "--multirun", "--shell-completion", "--config-path", "--config-name",
     "--config-dir", "--experimental-rerun", "--info", "--hydra-help",
 )  # fmt: skip
-OF_TRAINING = ("train", "export", "prune", "distill", "quantize", "dataset_convert")
 SUBTASK_HELP = {
     "gen_trt_engine": "build an engine from an ONNX model",
     "evaluate": "measure an engine's accuracy on labelled data",
@@ -29,6 +28,7 @@ SUBTASK_HELP = {
     DEFAULT_SPECS: "write a spec file with every key and its default (needs results_dir=FOLDER)",
     CONVERT_SPECS: "write a protobuf-text spec as YAML: convert_specs OLD.txt NEW.yaml",
 }
+OF_TRAINING = ("train", "export", "prune", "distill", "quantize", "dataset_convert")
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,7 +194,7 @@ def _gallery(spec: Spec, binding: Binding, subtask: str, classes: FolderClasses)
 def _size_remark(spec: Spec, binding: Binding) -> None:
     asked = (spec.model.input_channels, spec.model.input_height, spec.model.input_width)
     taken = input_shape(spec, binding)
-    if asked not in (taken, (Model.input_channels, Model.input_height, Model.input_width)):  # a default is no wish
+    if asked != taken:
         logger.warning(
             "model.input_channels, input_height, input_width are %s; the engine takes %s, and that is what it gets",
             " x ".join(map(str, asked)), " x ".join(map(str, taken)),
