@@ -28,6 +28,7 @@ SUBTASK_HELP = {
     DEFAULT_SPECS: "write a spec file with every key and its default (needs results_dir=FOLDER)",
     CONVERT_SPECS: "write a protobuf-text spec as YAML: convert_specs OLD.txt NEW.yaml",
 }
+OF_TRAINING = ("train", "export", "prune", "distill", "quantize", "dataset_convert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def parse(network: Network, argv: Sequence[str]) -> Arguments:
                 raise SpecError(f"two spec files are given: {spec} and {path}")
             spec = path
         elif word.startswith("-"):
-            raise _unknown_option(name)
+            raise _unknown_option(name, subtask)
         elif equals or word.startswith("~"):
             overrides.append(word)
         elif not subtask:
@@ -119,11 +120,20 @@ def _parse_flags(network: Network, argv: Sequence[str]) -> Arguments:
 def _known_subtask(word: str, subtasks: Sequence[str]) -> str:
     if word in subtasks:
         return word
-    raise SpecError(f"unknown subtask '{word}'", did_you_mean(word, subtasks) or f"Subtasks: {', '.join(subtasks)}")
+    hint = did_you_mean(word, subtasks) or f"Subtasks: {', '.join(subtasks)}"
+    if word in OF_TRAINING:
+        hint = f"'{word}' belongs to TAO's training commands. {hint}"
+    raise SpecError(f"unknown subtask '{word}'", hint)
 
 
-def _unknown_option(name: str) -> SpecError:
-    if name in HYDRAS_OPTIONS:
+def _unknown_option(name: str, subtask: str) -> SpecError:
+    """For commands with YAML specs: the way out, and for an option that other commands have, its key."""
+    from nvidia_tao_deploy.spec.flags import instead
+
+    key = instead(name, subtask)
+    if key:
+        hint = f"This command takes spec keys instead of options: {key}=..."
+    elif name in HYDRAS_OPTIONS:
         hint = "Hydra's own options do nothing here; the spec as it is run goes into experiment.yaml in results_dir."
     else:
         hint = did_you_mean(name, ("-e", SPEC_OPTION, "--help")) or ""

@@ -62,7 +62,8 @@ def _numbers(entry: Any, where: str) -> dict[str, int]:
     """{number: name}, as training writes it, or {name: number} -> {name: number}."""
     if not isinstance(entry, dict) or not entry:
         raise DataError(f'{where}: expected {{"0": "name", "1": "name", ...}}.')
-    if all(type(value) is int for value in entry.values()):
+    by_number = sorted(entry) == sorted(map(str, range(len(entry))))  # then whole numbers may be names of classes
+    if not by_number and all(type(value) is int for value in entry.values()):
         return dict(entry)
     numbers: dict[str, int] = {}
     for number, name in entry.items():
@@ -89,8 +90,12 @@ class TaskTable:
     source: Path
 
     def values(self, task: str) -> tuple[str, ...]:
-        """The different labels of a task, sorted."""
-        return tuple(sorted({labels[task] for _, _, labels in self.rows}))
+        """The different labels of a task, sorted: numbers by value (2 before 10), as training's reader does."""
+        labels = sorted({labels[task] for _, _, labels in self.rows})
+        try:
+            return tuple(sorted(labels, key=float))
+        except ValueError:
+            return tuple(labels)
 
     def samples(self, folder: Path, classes: Mapping[str, tuple[str, ...]] | None) -> list[Sample]:
         """The pictures in the order of the file; `target` is {task: class number}, or None without `classes`.
@@ -119,8 +124,12 @@ class TaskTable:
         return samples
 
 
-def read_task_table(path: Path) -> TaskTable:
+def read_task_table(path: Path, labels: bool = True) -> TaskTable:
     """Read a CSV file: a header with the tasks, then a line per picture.
+
+    Args:
+        path: the file.
+        labels: False where labels are not used: only the first column is read, and the table has no tasks.
 
     Raises:
         DataError: missing, no label column, two columns of one name, or a line with another number of columns.
@@ -128,18 +137,18 @@ def read_task_table(path: Path) -> TaskTable:
     reader = csv.reader(line + "\n" for line in read_lines(path, CSV_KEY))
     header = [name.strip() for name in next(reader, [])]
     where = f"{CSV_KEY}: {path}"
-    if len(header) < 2:
+    if len(header) < 1 + labels:
         raise DataError(f"{where}: expected a header with the picture's column and one per task; found {header}.")
-    tasks = header[1:]
+    tasks = header[1:] if labels else []
     if len(set(tasks)) != len(tasks) or not all(tasks):
         raise DataError(f"{where}: the header needs a different name for each task; found {', '.join(tasks)}.")
     rows = []
     for cells in reader:
         if not any(cell.strip() for cell in cells):
             continue
-        if len(cells) != len(header):
+        if labels and len(cells) != len(header):
             raise DataError(f"{where}, line {reader.line_num}: {len(cells)} columns; the header has {len(header)}.")
-        values = [cell.strip() for cell in cells]
+        values = [cell.strip() for cell in cells[: 1 + len(tasks)]]
         if not all(values):
             column = header[values.index("")]
             raise DataError(f"{where}, line {reader.line_num}: nothing in column '{column}'.")

@@ -19,7 +19,7 @@ from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.common import Experiment, TaskSection
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.spec.fields import ignored, option, section
-from nvidia_tao_deploy.spec.migrate import Migration
+from nvidia_tao_deploy.spec.migrate import Migration, listed
 from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare
 from nvidia_tao_deploy.transforms.resize import CentreCrop, PillowStretch
 from nvidia_tao_deploy.transforms.statistics import IMAGENET_MEAN, IMAGENET_STD, pixel_statistics
@@ -77,6 +77,7 @@ class Model:
 @dataclass
 class Task(TaskSection):
     vis_after_n_batches: Any = ignored("only training reads it")
+    exp_config: Any = ignored("only training reads it")
 
 
 @dataclass
@@ -176,9 +177,11 @@ NETWORKS = {
         inference=inference,
         axes=lambda spec: dict.fromkeys(("H", "W"), (spec.dataset.img_size,) * 3),
         migrations=(
-            Migration("evaluate.topk", "model.head.topk", lambda value: value if isinstance(value, list) else [value]),
+            Migration("evaluate.topk", "model.head.topk", listed),
             Migration("dataset.data.test.data_prefix", "dataset.test_dataset.images_dir"),
             Migration("dataset.data.test.classes", "dataset.classes_file"),
+            Migration("dataset.img_norm_cfg.mean", "dataset.augmentation.mean"),
+            Migration("dataset.img_norm_cfg.std", "dataset.augmentation.std"),
         ),
     )
 }

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict  # noqa: UP035  (see spec.common)
@@ -12,7 +11,14 @@ from typing import Dict  # noqa: UP035  (see spec.common)
 from nvidia_tao_deploy.data.pictures import PictureReader
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
-from nvidia_tao_deploy.networks.parts.classification import AnnotateKeys, folder_evaluation, folder_inference
+from nvidia_tao_deploy.networks.parts.classification import (
+    AnnotateKeys,
+    InputSizeKey,
+    fixed_axes,
+    folder_evaluation,
+    folder_inference,
+    open_size,
+)
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.spec.fields import option, section
@@ -34,15 +40,13 @@ from nvidia_tao_deploy.transforms.resize import CentreCrop, PillowStretch
 
 # ruff: noqa: UP006
 INPUT, OUTPUT = "input_1", "predictions/Softmax"
-DEFAULT_SIZE = (3, 224, 224)
 INTERPOLATIONS = ("bilinear", "bicubic")
 """In the order of their numbers in the protobuf enumeration."""
 
 
 @dataclass
-class ModelConfig:
+class ModelConfig(InputSizeKey):
     resize_interpolation_method: str = option("bilinear", "how pictures are resized", choices=INTERPOLATIONS)
-    input_image_size: str = option("", "'channels,height,width', for a model that leaves them open")
 
 
 @dataclass
@@ -104,21 +108,9 @@ def image_mean(spec: Spec) -> tuple[float, ...]:
     return tuple(given[name] for name in "bgr") if given else ()
 
 
-def open_size(spec: Spec) -> tuple[int, int, int]:
-    """(C,H,W) for a model that leaves sizes open: model_config.input_image_size, else 3 x 224 x 224."""
-    text = spec.model_config.input_image_size
-    if not text:
-        return DEFAULT_SIZE
-    numbers = re.fullmatch(r"\s*([13])\s*,\s*([1-9]\d*)\s*,\s*([1-9]\d*)\s*", text)
-    if numbers is None:
-        raise SpecError(f"model_config.input_image_size: '{text}': expected 'channels,height,width', such as 3,224,224")
-    channels, height, width = map(int, numbers.groups())
-    return channels, height, width
-
-
 def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = False) -> PicturePrepare:
     info = binding.inputs[INPUT]
-    shape, channels_last = picture_layout(info.settled, False, open_size(spec))
+    shape, channels_last = picture_layout(info.settled, False, open_size(spec.model_config.input_image_size))
     interpolation = spec.model_config.resize_interpolation_method
     crop = spec.eval_config.enable_center_crop
     mode, key = spec.train_config.preprocess_mode or "caffe", "train_config.image_mean"
@@ -152,10 +144,6 @@ def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
     return folder_inference(root, key, binding, OUTPUT, keys.classmap, "inference.classmap", keys, results_dir)
 
 
-def axes(spec: Spec) -> dict[str, tuple[int, int, int]]:
-    return {symbol: (size,) * 3 for symbol, size in zip("CHW", open_size(spec), strict=True)}
-
-
 FLAGS = (
     MODEL,
     KEY,
@@ -178,7 +166,7 @@ NETWORKS = {
         batch_size=batch_size,
         evaluation=evaluation,
         inference=inference,
-        axes=axes,
+        axes=lambda spec: fixed_axes(open_size(spec.model_config.input_image_size)),
         flags=FLAGS,
     )
 }

@@ -11,7 +11,13 @@ from typing import Any, List, Optional  # noqa: UP035  (see spec.common)
 
 from nvidia_tao_deploy.data.pictures import PictureReader
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
-from nvidia_tao_deploy.networks.parts.classification import AnnotateKeys, folder_evaluation, folder_inference
+from nvidia_tao_deploy.networks.parts.classification import (
+    OPEN_SIZE,
+    AnnotateKeys,
+    fixed_axes,
+    folder_evaluation,
+    folder_inference,
+)
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.common import Experiment, TaskSection
 from nvidia_tao_deploy.spec.compose import require
@@ -26,7 +32,6 @@ from nvidia_tao_deploy.transforms.statistics import IMAGENET_MEAN
 logger = logging.getLogger(__name__)
 INPUT, OUTPUT = "input:0", "Identity:0"
 FORMATS = ("channels_first", "channels_last")
-OPEN_SIZE = (3, 224, 224)
 
 
 @dataclass
@@ -45,6 +50,9 @@ class Dataset:
 
 @dataclass
 class Model:
+    input_channels: int = option(OPEN_SIZE[0], "channels, for a model that leaves them open", choices=(1, 3))
+    input_height: int = option(OPEN_SIZE[1], "height, for a model that leaves it open", minimum=1)
+    input_width: int = option(OPEN_SIZE[2], "width, for a model that leaves it open", minimum=1)
     resize_interpolation_method: str = option("bilinear", "how pictures are resized", choices=("bilinear", "bicubic"))
     input_image_depth: int = option(8, "bits of a pixel: 8, or 16 (grey only)", choices=(8, 16))
 
@@ -92,10 +100,15 @@ def signature(spec: Spec) -> Signature:
     )
 
 
+def open_size(spec: Spec) -> tuple[int, int, int]:
+    """(C,H,W) for a model that leaves sizes open."""
+    return spec.model.input_channels, spec.model.input_height, spec.model.input_width
+
+
 def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = False) -> PicturePrepare:
     info = binding.inputs[INPUT]
     asked = spec.data_format == "channels_last"
-    shape, channels_last = picture_layout(info.settled, asked, OPEN_SIZE)
+    shape, channels_last = picture_layout(info.settled, asked, open_size(spec))
     if channels_last != asked:
         logger.info("data_format is %s, but the model's input is %s: its shape decides", spec.data_format, info)
     depth, interpolation = spec.model.input_image_depth, spec.model.resize_interpolation_method
@@ -175,7 +188,7 @@ NETWORKS = {
         batch_size=batch_size,
         evaluation=evaluation,
         inference=inference,
-        axes=lambda spec: {symbol: (size,) * 3 for symbol, size in zip("CHW", OPEN_SIZE, strict=True)},
+        axes=lambda spec: fixed_axes(open_size(spec)),
         migrations=MIGRATIONS,
     )
 }

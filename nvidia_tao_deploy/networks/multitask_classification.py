@@ -16,7 +16,7 @@ from nvidia_tao_deploy.decode.classes import DecodeTasks
 from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.errors import DataError, SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
-from nvidia_tao_deploy.networks.parts.classification import class_count
+from nvidia_tao_deploy.networks.parts.classification import InputSizeKey, class_count, fixed_axes, open_size
 from nvidia_tao_deploy.signature import FLOATS, Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.spec.fields import option, section
@@ -42,11 +42,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 INPUT = "input_1"
-OPEN_SIZE = (3, 224, 224)
 
 
 @dataclass
-class ModelConfig:
+class ModelConfig(InputSizeKey):
     resize_interpolation_method: str = option("bilinear", "how pictures are resized", choices=("bilinear", "bicubic"))
 
 
@@ -99,7 +98,7 @@ def signature(spec: Spec) -> Signature:
 
 def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = False) -> PicturePrepare:
     info = binding.inputs[INPUT]
-    shape, channels_last = picture_layout(info.settled, False, OPEN_SIZE)
+    shape, channels_last = picture_layout(info.settled, False, open_size(spec.model_config.input_image_size))
     return PicturePrepare(
         input=info.name,
         shape=shape,
@@ -207,19 +206,21 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
 
 
 def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
-    """On the pictures of the CSV file, whose labels are not used; without one on all of the folder."""
+    """On the pictures of the CSV file, whose labels only name the classes where the class map does not; without a CSV
+    file on all pictures of the folder."""
     from nvidia_tao_deploy.render.names import ResultNames
     from nvidia_tao_deploy.render.task_csv import TaskCsv
     from nvidia_tao_deploy.render.top_classes import TopClassPictures
 
     mapping, path = _mapping(spec, "inference"), spec.dataset_config.val_csv_path
-    table = read_task_table(Path(path)) if path else None
-    if table is None and (mapping is None or not mapping.classes):
+    told = mapping is not None and bool(mapping.classes)
+    table = read_task_table(Path(path), labels=not told) if path else None
+    if table is None and not told:
         raise SpecError(
             "Nothing says what the classes are: neither inference.class_map nor dataset_config.val_csv_path is set.",
             hint="Give the class_mapping.json that training wrote: -cm FILE.",
         )
-    tasks = model_tasks(mapping, table, binding)
+    tasks = model_tasks(mapping, None if told else table, binding)
     folder = _folder(spec, "inference")
     samples = table.samples(folder, None) if table else picture_samples(folder, key="inference.image_dir")
     writers: list[Writer] = [TaskCsv(results_dir / "result.csv", tasks.classes)]
@@ -250,7 +251,7 @@ NETWORKS = {
         batch_size=batch_size,
         evaluation=evaluation,
         inference=inference,
-        axes=lambda spec: {symbol: (size,) * 3 for symbol, size in zip("CHW", OPEN_SIZE, strict=True)},
+        axes=lambda spec: fixed_axes(open_size(spec.model_config.input_image_size)),
         flags=FLAGS,
         without_spec=("gen_trt_engine",),
     )

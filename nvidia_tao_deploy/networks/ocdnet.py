@@ -21,7 +21,7 @@ from nvidia_tao_deploy.spec.common import Experiment, GenTrtEngineSection, TaskS
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.spec.fields import ignored, option, section
 from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare
-from nvidia_tao_deploy.transforms.text import GreyNormalise, ShortSidePrepare
+from nvidia_tao_deploy.transforms.text import MULTIPLE, GreyNormalise, ShortSidePrepare
 
 # ruff: noqa: UP006, UP045
 logger = logging.getLogger(__name__)
@@ -100,9 +100,10 @@ class ValidateArgs:
     img_mode: str = option("BGR", "colour order that the model was trained with", choices=MODES)
     filter_keys: Any = ignored("training's own book-keeping")
     ignore_tags: List[str] = option(["*", "###"], "texts of regions that count neither for nor against")
-    pre_processes: List[Dict[str, Any]] = option(
+    pre_processes: Optional[List[Dict[str, Any]]] = option(
         _default_pre_processes(),
-        "Resize2D: short_size [width, height] squashes; a number enlarges pictures whose short side is below it",
+        "Resize2D: short_size [width, height] squashes; a number enlarges pictures whose short side is below it; "
+        "null: pictures keep their size",
     )
 
 
@@ -247,6 +248,9 @@ def prepare(
             PRE_PROCESSES if subtask == "evaluate" else f"{subtask}.width and height",
             *(asked or size)[::-1], *size[::-1],
         )  # fmt: skip
+    elif DYNAMIC in info.settled[2:] and any(side % MULTIPLE for side in size):
+        text = "%s: %d x %d (width x height): networks of this kind take multiples of %d"
+        logger.warning(text, subtask, *size[::-1], MULTIPLE)
     return PicturePrepare(info.name, (3, *size), normalise, reader, keep_picture=keep_picture)
 
 

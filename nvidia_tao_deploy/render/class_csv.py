@@ -13,7 +13,7 @@ from nvidia_tao_deploy.render.csv_rows import CsvRows
 
 
 class ClassCsv(CsvRows):
-    """One line per picture in sample order, without a header, as TAO Deploy writes it.
+    """One line per picture in sample order, without a header, as TAO Deploy writes it; paths are absolute.
 
     Args:
         path: the file to write.
@@ -26,4 +26,4 @@ class ClassCsv(CsvRows):
 
     def write(self, frame: Frame, prediction: Classes) -> tuple[str, str, str]:
         best = int(prediction.probabilities.argmax())
-        return str(frame.sample.path), self._classes[best], f"{prediction.probabilities[best]:.6f}"
+        return str(frame.sample.path.absolute()), self._classes[best], f"{prediction.probabilities[best]:.6f}"

@@ -15,8 +15,8 @@ DECIMALS = 4
 
 
 class NeighbourCsv(CsvRows):
-    """One line per query in sample order, without a header, as TAO Deploy writes it: path, names and squared distances
-    as the text of Python lists, nearest first.
+    """One line per query in sample order, without a header, as TAO Deploy writes it: absolute path, names and squared
+    distances as the text of Python lists, nearest first.
 
     Args:
         path: the file to write.
@@ -30,4 +30,4 @@ class NeighbourCsv(CsvRows):
     def write(self, frame: Frame, prediction: Neighbours) -> tuple[str, str, str]:
         names = [self._classes[label] for label in prediction.labels.tolist()]
         distances = [round(value, DECIMALS) for value in prediction.squared_distances.tolist()]
-        return str(frame.sample.path), str(names), str(distances)
+        return str(frame.sample.path.absolute()), str(names), str(distances)

@@ -53,7 +53,8 @@ class AutoLayersSection:
     enabled: bool = option(False, "search before building")
     budget: float = option(0.01, "loss allowed: share of predictions that change, or drop of the metric", minimum=0)
     metric: str = option(
-        "agreement", "agreement: with the FP32 model's predictions; kpi: evaluate's first figure (needs its labels)",
+        "agreement",
+        "agreement: with the FP32 model's predictions; kpi: evaluate's first figure (needs its labels)",
         choices=("agreement", "kpi"),
     )
     samples: int = option(256, "pictures to judge with", minimum=1)
@@ -103,6 +104,7 @@ class GenTrtEngineSection:
     input_channel: Any = ignored("the model decides")
     input_width: Any = ignored("the model decides")
     input_height: Any = ignored("the model decides")
+    opset_version: Any = ignored("the model says so itself")
     tensorrt: TensorRTSection = section(TensorRTSection)
 
 

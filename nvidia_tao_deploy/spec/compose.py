@@ -66,11 +66,7 @@ def compose(
     Raises:
         SpecError: with the file, the line, the key, what was found and what is expected.
     """
-    if path is None:
-        file = yaml_file.SpecFile(Path("command line"), {})
-    else:
-        text_format = protobuf and proto_spec.is_text_format(path)
-        file = proto_spec.read(path, schema) if text_format else yaml_file.read(path)
+    file = _read(schema, path, protobuf) if path else yaml_file.SpecFile(Path("command line"), {})
     for key in file.repeated:
         logger.warning("%s stands more than once; the last value counts", file.where(key))
     moves = COMMON + migrations
@@ -87,6 +83,20 @@ def compose(
     spec = _build(schema(), config, _where(file, given))
     _report(schema, ignored)
     return Composed(spec, config, tuple(ignored))
+
+
+def _read(schema: type, path: Path, protobuf: bool) -> yaml_file.SpecFile:
+    """The spec file in the form that its name's ending says; one that holds the other form is told so."""
+    if not protobuf:
+        return yaml_file.read(path)
+    text_format = proto_spec.is_text_format(path)
+    try:
+        return proto_spec.read(path, schema) if text_format else yaml_file.read(path)
+    except SpecError as error:
+        if error.hint or not proto_spec.looks_like(path, not text_format):
+            raise
+        form, ending = ("YAML", "in .yaml") if text_format else ("protobuf text", "in .txt, not in .yaml")
+        raise SpecError(error.message, f"This looks like {form}: then its name must end {ending}.") from error
 
 
 def _sort_out(schema: type, tree: dict[str, Any], prefix: str, where: Callable[[str], str], ignored: list[str]) -> None:

@@ -96,7 +96,10 @@ RESULTS = Flag(
     "FOLDER",
 )
 KEY = Flag(
-    ("-k", "--key"), {BUILD: "encryption_key"}, "key of an encrypted model (.etlt); those cannot be read here", "KEY"
+    ("-k", "--key"),
+    dict.fromkeys((BUILD, *RUN), "encryption_key"),  # evaluate and inference: out of habit, as training has it there
+    "key of an encrypted model (.etlt); those cannot be read here",
+    "KEY",
 )
 GPU = (
     Flag(("--gpu_index",), {BUILD: "gen_trt_engine.gpu_id"}, "GPU, counted among the visible ones", "N"),
@@ -147,6 +150,12 @@ def batch_flag(subtasks: tuple[str, ...] = RUN, calibration: bool = True) -> Fla
         keys[BUILD] = CALIBRATION_BATCH
         meaning += "; gen_trt_engine: of calibration (1)"
     return Flag(("-b", "--batch_size"), keys, meaning, "N")
+
+
+def instead(option: str, subtask: str) -> str | None:
+    """The key that an option of the other commands sets; None where there is no such option of the subtask."""
+    flags = (MODEL, RESULTS, KEY, *GPU, *BUILD_FLAGS, *CALIBRATION_FLAGS, batch_flag())
+    return next((flag.keys[subtask] for flag in flags if option in flag.names and subtask in flag.keys), None)
 
 
 def flag_for(flags: tuple[Flag, ...], key: str) -> Flag | None:

@@ -31,8 +31,14 @@ class Migration:
         return value if value is None or value == MISSING else self.convert(value)
 
 
+def listed(value: Any) -> Any:
+    """A value where a list of such values is expected today."""
+    return value if isinstance(value, list) else [value]
+
+
 COMMON = (
     Migration("gen_trt_engine.tensorrt.calibration.cal_num_batches", "gen_trt_engine.tensorrt.calibration.cal_batches"),
+    *(Migration(f"{subtask}.gpu_id", f"{subtask}.gpu_ids", listed) for subtask in ("evaluate", "inference")),
 )
 
 

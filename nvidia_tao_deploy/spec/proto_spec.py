@@ -10,6 +10,7 @@ schema does not have are kept as they are written, for `compose` to list as igno
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,16 @@ Metadata = Mapping[str, Any]
 def is_text_format(path: Path) -> bool:
     """Whether a spec of a command that takes both forms is protobuf text: any ending but YAML's."""
     return path.suffix.lower() not in YAML_SUFFIXES
+
+
+def looks_like(path: Path, text_format: bool) -> bool:
+    """Whether a file seems to be protobuf text (or, if not `text_format`, YAML): by a line that only that form has."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    pattern = r"^\s*\w+\s*:?\s*[{<]\s*(#.*)?$" if text_format else r"^\w+:\s*(#.*)?\n(\s*#.*\n)*\s+\w+:"
+    return re.search(pattern, text, re.MULTILINE) is not None
 
 
 def read(path: Path, schema: type) -> SpecFile:

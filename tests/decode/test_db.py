@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""DB post-processing against shapely's geometry and hand-worked regions."""
+"""DB post-processing against shapely's geometry, hand-worked regions, and its steps written out plainly."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyclipper
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -179,3 +180,59 @@ def test_large_pictures_do_not_overflow() -> None:
     (found,) = DecodeRegions("pred")(outputs, [frame((40_000, 80_000), scale=(1000.0, 1000.0))])
     assert found.polygons[0].min() > 0
     assert found.polygons[0].max() > 32_767
+
+
+def clockwise(rectangle: tuple) -> np.ndarray:
+    """Top left, top right, bottom right, bottom left."""
+    corners = sorted(cv2.boxPoints(rectangle).tolist())
+    left, right = (sorted(part, key=lambda corner: corner[1]) for part in (corners[:2], corners[2:]))
+    return np.array([left[0], right[0], right[1], left[1]], np.float32)
+
+
+def plain_regions(
+    probability: np.ndarray, threshold: float, least: float, ratio: float
+) -> list[tuple[np.ndarray, float]]:
+    """The published steps, one contour after the other, each on the whole map."""
+    found = []
+    contours, _ = cv2.findContours(
+        np.where(probability > threshold, 255, 0).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE
+    )
+    for contour in contours:
+        rectangle = cv2.minAreaRect(contour)
+        if min(rectangle[1]) < 3:
+            continue
+        corners = clockwise(rectangle)
+        origin = np.clip(np.floor(corners.min(axis=0)), 0, None)
+        mask = np.zeros(probability.shape, np.uint8)
+        cv2.fillPoly(mask, [(corners - origin).astype(np.int32) + origin.astype(np.int32)], 1)
+        score = float(probability[mask > 0].mean(dtype=np.float64))
+        if score < least:
+            continue
+        shape = shapely.Polygon(corners)
+        offset = pyclipper.PyclipperOffset()
+        offset.AddPath(corners.tolist(), pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)
+        pieces = offset.Execute(shape.area * ratio / shape.length)
+        grown = cv2.minAreaRect(np.array(pieces[0]))
+        if min(grown[1]) >= 5:
+            found.append((clockwise(grown), score))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_clouds_give_what_the_plain_steps_give(seed: int) -> None:
+    """Shapes of every kind: thin, curved, with holes, at the border, touching."""
+    rng = np.random.default_rng(seed)
+    cloud = cv2.GaussianBlur(rng.random((160, 240), np.float32), (0, 0), float(rng.uniform(2, 6)))
+    cloud = (cloud - cloud.min()) / (cloud.max() - cloud.min())
+    threshold, least, ratio = rng.uniform(0.35, 0.65), rng.uniform(0.3, 0.6), rng.uniform(1, 2)
+    wanted = plain_regions(cloud, threshold, least, ratio)
+    regions, scores = find_regions(cloud, threshold, least, 1000, ratio)
+    assert len(wanted) > 3
+    assert len(regions) == len(wanted)
+    np.testing.assert_allclose(scores, [score for _, score in wanted], atol=1e-4)
+    # areas that differ in the last digit may round to another whole pixel, and turn the smallest rectangle then
+    same = [np.abs(region - corners).max() < 1e-3 for region, (corners, _) in zip(regions, wanted, strict=True)]
+    assert np.mean(same) >= 0.9
+    for region, (corners, _) in zip(map(shapely.Polygon, regions), wanted, strict=True):
+        expected = shapely.Polygon(corners)
+        assert region.intersection(expected).area / region.union(expected).area > 0.8

@@ -288,6 +288,42 @@ def test_options_stand_anywhere_and_win_over_the_spec(bench: Bench) -> None:
     }  # fmt: skip
 
 
+def test_a_key_and_a_gpu_out_of_habit(bench: Bench) -> None:
+    """Training's commands want -k everywhere; a script that gives it goes on working."""
+    options = {"gen_trt_engine": ("--engine_file", bench.root / "e.engine"), "inference": ("-i", bench.images)}
+    for subtask in ("gen_trt_engine", "evaluate", "inference"):
+        ran = bench.run(subtask, "-k", "nvidia_tlt", "--gpu_index", "0", *options.get(subtask, ()))
+        assert ran.code == 0, ran.text
+
+
+def test_paths_in_the_result_file_are_absolute(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(bench.images)
+    assert bench.run("inference", "-i", NAMES[0]).code == 0
+    rows = list(csv.reader((bench.results / "result.csv").read_text().splitlines()))
+    assert [row[0] for row in rows] == [str(file) for file in sorted((bench.images / NAMES[0]).glob("*.png"))]
+
+
+@pytest.mark.parametrize(
+    ("network", "tree"),
+    [
+        ("classification_tf1", {"model_config": {"input_image_size": "1,18,26"}}),
+        ("multitask_classification", {"model_config": {"input_image_size": "1,18,26"}}),
+        ("classification_tf2", {"model": {"input_channels": 1, "input_height": 18, "input_width": 26}}),
+        ("classification_tf2", {"model": {"input_channels": 1, "input_height": 18, "input_width": 26},
+                                "data_format": "channels_last"}),
+    ],
+)  # fmt: skip
+def test_sizes_of_an_open_model_come_from_the_spec(tmp_path: Path, network: str, tree: dict[str, Any]) -> None:
+    declared = registry.load(network)
+    spec_file = write_yaml(tmp_path / "s.yaml", tree)
+    spec = compose(declared.schema, spec_file, (), declared.migrations, bool(declared.flags)).spec
+    tensor = declared.signature(spec).inputs[0]
+    prepare = declared.prepare(spec, Binding({tensor.name: TensorInfo("x", "float32", (-1,) * 4)}, {}), "evaluate")
+    sizes = {"C": 1, "H": 18, "W": 26}
+    assert prepare.shapes == {"x": tuple(sizes[symbol] for symbol in tensor.shape[1:])}
+    assert declared.axes(spec) == {symbol: (size,) * 3 for symbol, size in sizes.items()}
+
+
 def test_yaml_form_of_the_spec(bench: Bench) -> None:
     new = bench.root / "new.yaml"
     assert run_here("classification_tf1", "", "convert_specs", bench.spec, new).code == 0

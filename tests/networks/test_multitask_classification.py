@@ -88,6 +88,21 @@ def test_without_class_map_the_labels_of_the_csv_are_the_classes(tmp_path: Path)
     assert bench.found() == pytest.approx(bench.accuracy())
 
 
+def test_numbers_as_labels_are_sorted_by_value(tmp_path: Path) -> None:
+    """As pandas, training's reader, has them: 9 before 10. As text 10 would come first and all classes would move."""
+    bench = Bench(tmp_path, outputs={"colour/Softmax": 4})
+    numbers = dict(zip(CLASSES["colour"], ("2", "9", "10", "31"), strict=True))
+    expected = accuracy_score([row["colour"] for row in bench.rows], bench.best("colour"))
+    bench.rows = [{"fname": row["fname"], "colour": numbers[row["colour"]]} for row in bench.rows]
+    assert bench.run("evaluate").code == 0
+    assert bench.found() == {"colour": pytest.approx(expected)}
+    mapping = {str(index): int(name) for index, name in enumerate(numbers.values())}  # names that json keeps as numbers
+    bench.mapping.write_text(json.dumps({"tasks": ["colour"], "class_mapping": {"colour": mapping}}))
+    ran = bench.run("evaluate", "-cm", bench.mapping)
+    assert ran.code == 0, ran.text
+    assert bench.found() == {"colour": pytest.approx(expected)}
+
+
 def test_a_csv_that_lacks_a_class_needs_the_class_map(tmp_path: Path) -> None:
     """Numbers ranked anew from such a file would shift: TAO Deploy scores wrong classes without a word."""
     bench = Bench(tmp_path)
@@ -152,6 +167,19 @@ def test_inference(tmp_path: Path) -> None:
             text, _, number = cell.partition(" (")
             assert text == name and float(number.rstrip(")")) == pytest.approx(chance, abs=1e-3) and len(number) == 7
     assert len(list((bench.results / "images_annotated").glob("*.png"))) == len(bench.rows)
+
+
+@pytest.mark.parametrize("columns", [("fname",), ("fname", "age", "note")])
+def test_inference_on_a_csv_file_without_labels(tmp_path: Path, columns: tuple[str, ...]) -> None:
+    bench = Bench(tmp_path)
+    bench.rows = [dict.fromkeys(columns, "") | {"fname": row["fname"]} for row in bench.rows[:5]]
+    ran = bench.run("inference", "-cm", bench.mapping)
+    assert ran.code == 0, ran.text
+    rows = list(csv.DictReader((bench.results / "result.csv").read_text().splitlines()))
+    assert [Path(row["filename"]).name for row in rows] == [row["fname"] for row in bench.rows]
+    assert [row["colour"].split(" (")[0] for row in rows] == bench.best("colour")
+    ran = bench.run("inference")
+    assert ran.code == 3 and ("expected a header" in ran.err or "nothing in column" in ran.err)
 
 
 def test_inference_on_a_folder_needs_no_labels(tmp_path: Path) -> None:

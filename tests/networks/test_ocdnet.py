@@ -264,6 +264,26 @@ def test_a_short_side_leaves_every_picture_its_own_size(bench: Bench) -> None:
     assert bench.scores["F-measure"] == pytest.approx(1, abs=1e-6)
 
 
+def test_without_resizing_every_picture_keeps_its_size(bench: Bench) -> None:
+    """`pre_processes: null` was the default of releases before 6."""
+    bench.add("a.png", [(20, 20, 80, 36)], size=(128, 64))
+    bench.spec["dataset"]["validate_dataset"]["args"] = {"pre_processes": None}
+    bench.spec["evaluate"]["trt_engine"] = bench.spec["gen_trt_engine"]["onnx_file"]
+    ran = bench.run("evaluate")
+    assert ran.code == 0, ran.text
+    assert bench.scores["F-measure"] == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("height", "sides", "told"), [(100, (-1, -1), True), (96, (-1, -1), False), (100, (100, 160), False)]
+)
+def test_sides_that_the_network_may_not_take(
+    height: int, sides: tuple[int, int], told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    ocdnet.prepare(spec_of(f"inference.height={height}", "inference.width=160"), binding(*sides), "inference")
+    assert (f"160 x {height} (width x height): networks of this kind take multiples of 32" in caplog.text) == told
+
+
 def test_a_short_side_beyond_the_bounds_of_the_engine(tmp_path: Path) -> None:
     steps = "dataset.validate_dataset.args.pre_processes=[{type: Resize2D, args: {short_size: 40}}]"
     bounded = binding(-1, -1, (1, 3, 32, 32), (1, 3, 64, 96))

@@ -94,6 +94,6 @@ def test_csv(tmp_path: Path) -> None:
     assert writer.finish() == [tmp_path / "trt_result.csv"]
     with (tmp_path / "trt_result.csv").open(newline="") as file:
         rows = list(csv.reader(file))
-    assert [row[0] for row in rows] == ["a,b.png", "c.png"]
+    assert [row[0] for row in rows] == [str(Path.cwd() / "a,b.png"), str(Path.cwd() / "c.png")]
     assert ast.literal_eval(rows[0][1]) == ["pear", "it's, an apple", "pear"]
     assert ast.literal_eval(rows[0][2]) == [0.1235, 0.5, 4.0]

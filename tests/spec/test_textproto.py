@@ -69,7 +69,7 @@ def test_strings(written: str, meant: str) -> None:
 
 
 def test_places() -> None:
-    fields = parse('one: 1\n  two: [2,\n 3]\n', "x").fields
+    fields = parse("one: 1\n  two: [2,\n 3]\n", "x").fields
     assert [(field.line, field.column) for field in fields] == [(1, 1), (2, 9), (3, 2)]
     assert fields[0] == Field("one", 1, 1, 1)
 
@@ -265,6 +265,23 @@ def test_a_slip_of_the_pen_is_named(tmp_path: Path, caplog: pytest.LogCaptureFix
     composed(tmp_path, "inner { topk: 3 top_k: 2 top_k: 4 }")
     assert "inner.topk: no such key, ignored. Did you mean 'inner.top_k'?" in caplog.text
     assert "spec.txt:1:26: inner.top_k stands more than once; the last value counts" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("s.yaml", "inner {\n  top_k: 2\n}\nother: 1\n", "looks like protobuf text: then its name must end in .txt"),
+        ("s.txt", "inner:\n  top_k: 2\nfolder: /data\n", "looks like YAML: then its name must end in .yaml"),
+        ("s.txt", "inner { top_k: }\n", None),
+        ("s.yaml", "inner: [1\n", None),
+    ],
+)
+def test_the_other_form_is_recognised(tmp_path: Path, name: str, content: str, hint: str | None) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SpecError) as caught:
+        compose(Schema, tmp_path / name, protobuf=True)
+    found = caught.value.hint or ""
+    assert hint in found if hint else "then its name must end" not in found
 
 
 @pytest.mark.parametrize(

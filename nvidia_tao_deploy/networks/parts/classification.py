@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from nvidia_tao_deploy.data.class_folders import check_count, folder_classes, labelled_pictures, read_class_map
 from nvidia_tao_deploy.data.pictures import picture_samples
 from nvidia_tao_deploy.decode.classes import DecodeClasses
+from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Sample
 from nvidia_tao_deploy.signature import Binding
 from nvidia_tao_deploy.spec.fields import option
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from nvidia_tao_deploy.network import Writer
 
 logger = logging.getLogger(__name__)
+OPEN_SIZE = (3, 224, 224)
+"""(C,H,W) where neither the model nor the spec says another."""
 
 
 @dataclass
@@ -29,6 +33,29 @@ class AnnotateKeys:
 
     annotate: bool = option(False, "also write images_annotated/: each picture with its most likely classes on it")
     annotate_top_k: int = option(3, "number of classes shown there", minimum=1)
+
+
+@dataclass
+class InputSizeKey:
+    """Key of `model_config` in the commands with protobuf-text specs."""
+
+    input_image_size: str = option("", "'channels,height,width', for a model that leaves them open")
+
+
+def open_size(text: str) -> tuple[int, int, int]:
+    """(C,H,W) of `model_config.input_image_size`; OPEN_SIZE where it is not set. Raises SpecError for another form."""
+    if not text:
+        return OPEN_SIZE
+    numbers = re.fullmatch(r"\s*([13])\s*,\s*([1-9]\d*)\s*,\s*([1-9]\d*)\s*", text)
+    if numbers is None:
+        raise SpecError(f"model_config.input_image_size: '{text}': expected 'channels,height,width', such as 3,224,224")
+    channels, height, width = map(int, numbers.groups())
+    return channels, height, width
+
+
+def fixed_axes(size: tuple[int, int, int]) -> dict[str, tuple[int, int, int]]:
+    """(C,H,W) as the bounds of open axes: no range, one size."""
+    return {symbol: (length,) * 3 for symbol, length in zip("CHW", size, strict=True)}
 
 
 def class_count(binding: Binding, output: str) -> int:
