@@ -25,7 +25,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nvidia_tao_deploy.engine.contract import LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import layers
-from nvidia_tao_deploy.graph.editing import GraphReader, attributes
+from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY, GraphReader, attributes
 from nvidia_tao_deploy.graph.model import all_nodes, check, first_line, is_quantised, raise_opset
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -204,6 +204,8 @@ class _Quantiser:
     def _can(self, node: onnx.NodeProto) -> bool:
         if node.op_type not in WEIGHTED or node.domain not in ("", "ai.onnx") or len(node.input) < 2:
             return False
+        if node.doc_string == FLOAT32_ONLY:
+            return False
         weights = self._constant(node.input[1])
         return (
             node.input[0] in self.moving
@@ -228,6 +230,8 @@ class _Quantiser:
     def _other_branch(self, node: onnx.NodeProto, convolutions: set[str]) -> int | None:
         """Of an Add of a convolution and another activation: the operand that is not fused with the sum."""
         if node.op_type != "Add" or not all(name in self.moving for name in node.input):
+            return None
+        if node.doc_string == FLOAT32_ONLY:
             return None
         fused = [
             index

@@ -44,6 +44,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     if plan.precision == "fp16" and plan.calibration is not None:
         plan = overflow.plan_for(plugins.rewrite(original)[0], plan)
     model, rewrites = plugins.rewrite(model, native=dialect.plugin_names(tensorrt_log))
+    model = plugins.described(model)  # layers behind a plugin that stays are quantised and typed like all others
     typing: dict[str, Any] = {"typing": "flags"}
     feeder, calibrator = None, None
     strongly_typed = dialect.explicit_only or plan.precision == "fp8"
@@ -147,7 +148,7 @@ def _by_calibrator(dialect: Dialect, plan: BuildPlan) -> bool:
 def _calibrator(dialect: Dialect, original: onnx.ModelProto, plan: BuildPlan) -> tuple[calibrating.Feeder, Any]:
     known = obtain.known_ranges(plan.calibration)
     if known is not None:
-        obtain.compare_names(known, activations(original))
+        obtain.compare_names(known, activations(plugins.described(original)))
         obtain.keep(plan.calibration, known)
     elif obtain.with_data(plan.calibration).algorithm not in calibrating.CLASSES:
         known = obtain.ranges(plugins.rewrite(original)[0], plan.calibration)  # TensorRT has no such algorithm

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from nvidia_tao_deploy.engine.calibration import cache, obtain
@@ -147,6 +148,28 @@ def test_cache_of_another_network_does_not_reach_tensorrt(tmp_path: Path) -> Non
     plan = BuildPlan("int8", calibration=calibration([], path))
     with pytest.raises(BuildError, match="it is of another network"):
         build._calibrator(dialect(*BOTH), models.classifier(), plan)
+
+
+def test_cache_is_compared_with_the_tensors_behind_a_plugin_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tests.graph import models
+
+    proto = models.attention()
+    nodes = [
+        models.helper.make_node("Relu", ["output"], ["last"], name="/relu"),
+        *(onnx.NodeProto.FromString(node.SerializeToString()) for node in proto.graph.node),
+    ]
+    del proto.graph.node[:]
+    proto.graph.node.extend([*nodes[1:], nodes[0]])
+    proto.graph.output[0].name = "last"
+    path = tmp_path / "cal.cache"
+    names = ("value", "locations", "weights", "sampled", "output", "last")
+    path.write_text(cache.format_text(dict.fromkeys(names, 1.0), cache.header("entropy")))
+    with caplog.at_level("INFO"):
+        build._calibrator(dialect(*BOTH), proto, BuildPlan("int8", calibration=calibration([], path)))
+    assert "used as it is (6 tensors)" in caplog.text
+    assert "no range for" not in caplog.text and "not in the model" not in caplog.text
 
 
 def test_fp8_is_refused_with_the_reason() -> None:
