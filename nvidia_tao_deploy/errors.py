@@ -57,6 +57,10 @@ class EngineError(TaoDeployError):
     exit_code = 5
 
 
+class NotANumberError(EngineError):
+    """An engine's outputs hold NaN."""
+
+
 def nearest(name: str, candidates: Iterable[str], count: int = 1) -> list[str]:
     """The candidates most like `name`, best first; empty when none is close."""
     return difflib.get_close_matches(name, list(candidates), n=count, cutoff=0.6)

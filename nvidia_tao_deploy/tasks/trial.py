@@ -140,7 +140,7 @@ def loaded(backend: Backend, blob: bytes, target: Path, device: int) -> Iterator
             with backend.load(blob, path, device) as engine:
                 yield engine
         except EngineError as error:
-            raise EngineError(error.message.replace(str(path), str(target)), error.hint) from error
+            raise type(error)(error.message.replace(str(path), str(target)), error.hint) from error
 
 
 @contextmanager

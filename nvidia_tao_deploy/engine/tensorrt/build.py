@@ -120,7 +120,7 @@ def _typed(model: onnx.ModelProto, plan: BuildPlan) -> tuple[onnx.ModelProto, di
     return typed, {
         "typing": "explicit",
         **facts,
-        "narrow_nodes": report.narrow,
+        "narrow_nodes": len(report.narrow),
         "kept_fp32": report.kept,
         "clamped_constants": report.clamped,
     }

@@ -147,7 +147,7 @@ def test_quantising_leaves_the_plugin_alone(op: str, name: str) -> None:
 def test_typing_leaves_the_plugin_in_float32(op: str, name: str) -> None:
     between = Sandwich(op)
     typed, report = precision.typed(plugins.described(between.model), name)
-    assert report.narrow == len(between.layers) and between.plugin.name in report.kept
+    assert sorted(report.narrow) == sorted(between.layers) and between.plugin.name in report.kept
     stays = plugin_of(typed)
     assert list(stays.output) == list(between.plugin.output) and stays.attribute == between.plugin.attribute
     standard, _ = plugins.rewrite(typed)  # refuses mixed types
