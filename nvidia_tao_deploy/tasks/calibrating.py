@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.data.pictures import picture_samples
-from nvidia_tao_deploy.engine.calibration import qat
+from nvidia_tao_deploy.engine.calibration import obtain, qat
 from nvidia_tao_deploy.engine.calibration.obtain import SECTION
 from nvidia_tao_deploy.engine.contract import DYNAMIC, BuildPlan, Calibration
-from nvidia_tao_deploy.errors import BuildError, DataError
+from nvidia_tao_deploy.errors import BuildError, DataError, SpecError
+from nvidia_tao_deploy.files import check_writable
 from nvidia_tao_deploy.network import Sample
 from nvidia_tao_deploy.pipeline.calibration import CalibrationFeed
 from nvidia_tao_deploy.tasks.context import Context
@@ -47,6 +48,8 @@ def calibration(context: Context, model: Model) -> Calibration | None:
         return None
     facts: dict[str, Any] = {"onnx_sha256": model.sha256, "network": context.network.name}
     cache_file = Path(keys.cal_cache_file) if keys.cal_cache_file else None
+    if cache_file is not None and (keys.cal_force or not cache_file.is_file()):  # else it may only be read
+        obtain.check_cache_file(cache_file)
     common = {
         "algorithm": keys.cal_algorithm,
         "percentile": keys.cal_percentile,
@@ -102,12 +105,16 @@ def _feed(context: Context, model: Model) -> CalibrationFeed | TensorFileFeed | 
     keys = context.spec.gen_trt_engine.tensorrt.calibration
     data_file = Path(keys.cal_data_file) if keys.cal_data_file else None
     batch_size = _batch_size(keys.cal_batch_size, model)
+    if data_file is not None and data_file.is_dir():
+        raise SpecError(f"{SECTION}.cal_data_file: {data_file} is a folder; expected a TensorFile (HDF5).")
     if data_file is not None and (data_file.exists() or not keys.cal_image_dir):
         from nvidia_tao_deploy.engine.calibration.tensorfile import TensorFile
 
         return TensorFileFeed(TensorFile(data_file), [info.name for info in model.inputs], batch_size, keys.cal_batches)
     if not keys.cal_image_dir:
         return None
+    if data_file is not None:
+        check_writable(data_file, f"{SECTION}.cal_data_file")
     feed = picture_feed(context, model, batch_size, keys.cal_batches)
     if data_file is not None:
         from nvidia_tao_deploy.engine.calibration import tensorfile

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import h5py
@@ -18,6 +20,7 @@ from nvidia_tao_deploy.engine.calibration import cache
 from nvidia_tao_deploy.engine.contract import LayerPrecision
 from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.graph.model import is_quantised
+from tests import makers
 from tests.calibration.conftest import CALIBRATION, Int8Job
 from tests.makers import strict_json, tiny_model
 
@@ -246,3 +249,83 @@ def test_fp16_keeps_what_overflows_in_fp32(int8: Int8Job) -> None:
 def test_rules_of_our_own_may_fit_no_layer() -> None:
     rules = (LayerPrecision("gone", "fp32", optional=True), LayerPrecision("a*", "fp16"))
     assert layers.match(rules, ["a1", "b"]) == {"a1": "fp16"}
+
+
+def places(root: Path) -> dict[str, tuple[str, int, str]]:
+    """File names that cannot be written -> exit code, and what is said about them."""
+    (root / "folder").mkdir(exist_ok=True)
+    (root / "file").write_text("in the way")
+    return {
+        "a folder": (f"{root}/folder", 2, f"{root}/folder is a folder; expected a"),
+        "below a file": (f"{root}/file/x", 1, f"{root}/file/x: cannot be written: {root}/file is not a folder"),
+        "not creatable": ("/proc/none/x", 1, "/proc/none/x: cannot be written: "),  # nobody writes there, root included
+        "read-only": ("/sys/x", 1, "/sys/x: cannot be written: "),
+    }
+
+
+KINDS = ("a folder", "below a file", "not creatable", "read-only")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "key", [f"{CALIBRATION}cal_cache_file", f"{CALIBRATION}cal_data_file", "gen_trt_engine.trt_engine"]
+)
+def test_what_cannot_be_written_is_said_before_a_picture_is_read(key: str, kind: str, int8: Int8Job) -> None:
+    """No picture is readable: whoever reads one first says that."""
+    place, code, message = places(int8.root)[kind]
+    for path in int8.images.glob("*/*.png"):
+        path.write_bytes(b"no picture")
+    before = tree(int8.root)
+    ran = int8.build(f"{key}={place}", cache=False)
+    assert ran.code == code and f"{key}: " in ran.err and message in ran.err, ran.text
+    assert "no picture" not in ran.text and "cannot be read" not in ran.text
+    assert kind == "a folder" or "in a folder that can be written to" in ran.err
+    assert tree(int8.root) == before
+    assert message in str(int8.status("gen_trt_engine")[-1]["message"])
+
+
+def tree(root: Path) -> set[str]:
+    """All files and folders but the results."""
+    return {str(item) for item in root.rglob("*") if not item.is_relative_to(root / "results")}
+
+
+def test_files_beside_the_engine_and_the_cache_count_too(int8: Int8Job) -> None:
+    for name in ("tiny.engine.json", "calibration.cache.json", "tiny.engine.report.json"):
+        (int8.root / name).mkdir()
+        ran = int8.build("gen_trt_engine.report=true")
+        assert ran.code == 2 and f"{name} is a folder" in ran.err
+        (int8.root / name).rmdir()
+    assert not int8.engine.exists() and not int8.cache.exists()
+
+
+def test_a_cache_that_fits_is_used_where_nothing_can_be_written(int8: Int8Job) -> None:
+    assert int8.build().code == 0
+    store = int8.root / "store"
+    store.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(store)], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        for path in (int8.cache, int8.facts):
+            shutil.copy(path, store)
+        subprocess.run(["mount", "-o", "remount,ro", str(store)], check=True)
+        file = f"{CALIBRATION}cal_cache_file={store}/calibration.cache"
+        ran = int8.build(file, cache=False)
+        assert ran.code == 0 and "calibration is not run again" in ran.text
+        for path in int8.images.glob("*/*.png"):
+            path.write_bytes(b"no picture")
+        ran = int8.build(file, f"{CALIBRATION}cal_force=true", cache=False)
+        assert ran.code == 1 and "cal_cache_file: " in ran.err and "Read-only file system" in ran.err
+        makers.colour_folders(int8.images)
+        ran = int8.build(file, f"{CALIBRATION}cal_algorithm=minmax", cache=False)
+        assert ran.code == 1 and "cal_cache_file: " in ran.err and "Read-only file system" in ran.err
+        assert "Calibrating 8 tensors" not in ran.text
+    finally:
+        subprocess.run(["umount", "-l", str(store)], check=True)
+
+
+def test_ranges_of_training_that_cannot_be_kept_are_said_first(int8: Int8Job) -> None:
+    scales = int8.root / "qat.json"
+    scales.write_text(json.dumps({"tensor_scales": {"flat": 1.27}}))
+    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", f"{CALIBRATION}cal_cache_file=/proc/none/x", cache=False)
+    assert ran.code == 1 and "cal_cache_file: /proc/none/x: cannot be written" in ran.err
+    assert not int8.engine.exists()

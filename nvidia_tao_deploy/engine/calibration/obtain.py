@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 from nvidia_tao_deploy.engine.calibration import cache
 from nvidia_tao_deploy.engine.contract import Calibration
 from nvidia_tao_deploy.errors import BuildError, SpecError
+from nvidia_tao_deploy.files import check_writable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import onnx
 
 logger = logging.getLogger(__name__)
@@ -70,6 +73,8 @@ def known_ranges(calibration: Calibration | None) -> Ranges | None:
         return Ranges(calibration.ranges, "quantisation-aware training (cal_json_file)")
     found = reusable(calibration)
     if found is None:
+        if calibration is not None and calibration.batches is not None:
+            check_cache_file(calibration.cache_file)
         return None
     assert calibration is not None and calibration.cache_file is not None
     return Ranges(found.amax, f"cache {calibration.cache_file}")
@@ -107,6 +112,18 @@ def reusable(calibration: Calibration | None) -> cache.Cache | None:
         )
     logger.info("%s does not fit any more and is replaced: %s", path, "; ".join(different))
     return None
+
+
+def check_cache_file(path: Path | None) -> None:
+    """Find out before calibration that its result could not be kept.
+
+    Raises:
+        SpecError: cal_cache_file names a folder.
+        TaoDeployError: the file cannot be written.
+    """
+    if path is not None:
+        for file in (path, cache.facts_path(path)):
+            check_writable(file, f"{SECTION}.cal_cache_file")
 
 
 def wanted_facts(calibration: Calibration) -> dict[str, object]:

@@ -39,6 +39,7 @@ class OnnxRuntimeBackend:
     """Builds and runs on the CPU, for checking specs, data and accuracy without a GPU."""
 
     name = "onnxruntime"
+    timing_cache = False
 
     def unavailable(self) -> str | None:
         try:

@@ -18,7 +18,7 @@ from nvidia_tao_deploy.engine.calibration import cache, obtain
 from nvidia_tao_deploy.engine.contract import BuildPlan, Calibration
 from nvidia_tao_deploy.engine.tensorrt import build, calibrator, cuda
 from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, Dialect
-from nvidia_tao_deploy.errors import BuildError, DataError, SpecError
+from nvidia_tao_deploy.errors import BuildError, DataError, SpecError, TaoDeployError
 
 MADE = b"TRT-8503-EntropyCalibration2\nx: 3f800000\n"
 
@@ -178,3 +178,12 @@ def test_fp8_is_refused_with_the_reason() -> None:
     old = dialect(NetworkDefinitionCreationFlag=kinds, DataType=SimpleNamespace(), BuilderFlag=flags)
     with pytest.raises(BuildError, match=r"data_type=FP8: TensorRT 8.5.3.1 has no FP8 \(TensorRT 10"):
         build._check_precision(old, BuildPlan("fp8"), False)
+
+
+@pytest.mark.parametrize("algorithm", ["entropy", "minmax", "percentile"])
+def test_unwritable_cache_is_said_before_a_batch_is_read(algorithm: str) -> None:
+    from tests.graph import models
+
+    unread = calibration([AssertionError("read")], Path("/proc/none/cal.cache"), algorithm=algorithm)
+    with pytest.raises(TaoDeployError, match="cal_cache_file: /proc/none/cal.cache: cannot be written"):
+        build._calibrator(dialect(*BOTH), models.classifier(), BuildPlan("int8", calibration=unread))
