@@ -42,6 +42,10 @@ def calibration(context: Context, model: Model) -> Calibration | None:
     """
     section = context.spec.gen_trt_engine.tensorrt
     keys = section.calibration
+    if keys.cal_json_file and (model.quantised or section.data_type.lower() not in QUANTISED):
+        why = f"data_type is {section.data_type.upper()}"
+        why = "the model has Q/DQ nodes with its own ranges" if model.quantised else why
+        logger.warning("%s.cal_json_file has no effect: %s", SECTION, why)
     if section.data_type.lower() == "fp16" and keys.cal_image_dir and not model.quantised:
         return _overflow_check(context, model)
     if section.data_type.lower() not in QUANTISED or model.quantised:
@@ -60,7 +64,8 @@ def calibration(context: Context, model: Model) -> Calibration | None:
     if keys.cal_json_file and not keys.force_ptq:
         ranges = qat.read(Path(keys.cal_json_file))
         logger.info("INT8 ranges of %d tensors from %s; no calibration is run", len(ranges), keys.cal_json_file)
-        return Calibration(ranges=ranges, **common)
+        facts["cal_json_sha256"] = hashlib.sha256(Path(keys.cal_json_file).read_bytes()).hexdigest()
+        return Calibration(ranges=ranges, facts=facts, **common)
     feed = _feed(context, model)
     if feed is None:
         return Calibration(facts=facts, **common)
@@ -75,10 +80,13 @@ def calibration(context: Context, model: Model) -> Calibration | None:
 
 
 def record(plan: BuildPlan) -> dict[str, Any] | None:
-    """What the engine's json says about calibration; None for engines that have none, and without a cache file."""
+    """What the engine's json says about where ranges come from; None for engines that have none, and for calibration
+    without a cache file."""
     wanted = plan.calibration
     if plan.precision not in QUANTISED or wanted is None:
         return None
+    if wanted.ranges is not None:
+        return {"algorithm": qat.ALGORITHM, **wanted.facts}
     if wanted.cache_file is None or not wanted.cache_file.is_file():
         return None
     return {

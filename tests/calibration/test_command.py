@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from nvidia_tao_deploy.engine.calibration import cache
 from nvidia_tao_deploy.engine.contract import LayerPrecision
@@ -182,7 +182,10 @@ def test_tensors_that_are_always_zero_are_left_alone(int8: Int8Job) -> None:
 def test_model_with_qdq_nodes_is_taken_as_it_is(int8: Int8Job) -> None:
     assert int8.build().code == 0
     int8.engine.rename(int8.model)
-    ran = int8.build(data=False, cache=False)
+    scales = int8.root / "qat.json"
+    scales.write_text("not read")
+    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", data=False, cache=False)
+    assert "cal_json_file has no effect: the model has Q/DQ nodes with its own ranges" in ran.text
     assert ran.code == 0 and "carries Q/DQ nodes: its own ranges count, no calibration is run" in ran.text
     assert details(int8)["ranges"] == "the model's own Q/DQ nodes"
 
@@ -206,9 +209,65 @@ def test_ranges_of_quantisation_aware_training(int8: Int8Job) -> None:
     assert "1 tensors are not in the model: elsewhere" in ran.text
     # scale = amax / 127 = 0.01 = 3c23d70a
     assert int8.cache.read_text().splitlines()[1] == "flat: 3c23d70a"
-    anew = (f"{CALIBRATION}force_ptq=true", f"{CALIBRATION}cal_force=true")
-    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", *anew)
-    assert ran.code == 0 and details(int8)["ranges"].startswith("calibration")
+    missing = details(int8)["tensors_without_range"]
+    assert len(missing) == 7 and {"input", "product", "output"} < set(missing) and "flat" not in missing
+
+
+def test_force_ptq_calibrates_although_ranges_of_training_and_their_cache_are_there(int8: Int8Job) -> None:
+    scales = int8.root / "qat.json"
+    scales.write_text(json.dumps({"tensor_scales": {"flat": 1.27}}))
+    key = f"{CALIBRATION}cal_json_file={scales}"
+    assert int8.build(key).code == 0 and len(cache.read(int8.cache).amax) == 1
+    again = int8.build(key)
+    assert again.code == 0 and "left as it is" not in again.text
+    ran = int8.build(key, f"{CALIBRATION}force_ptq=true")
+    assert ran.code == 0 and details(int8)["ranges"].startswith("calibration (entropy")
+    assert "algorithm was quantisation-aware training, now entropy" in ran.text
+    assert len(cache.read(int8.cache).amax) == 8
+    kept = int8.cache.read_bytes()
+    ran = int8.build(key)  # and back: the cache of calibration is not what the engine is made from
+    assert ran.code == 0 and "left as it is; the ranges of cal_json_file are used" in ran.text
+    assert details(int8)["ranges"].startswith("quantisation-aware training") and int8.cache.read_bytes() == kept
+    about = strict_json(int8.engine.with_name("tiny.engine.json").read_text())["calibration"]
+    assert about["algorithm"] == "quantisation-aware training"
+    assert about["cal_json_sha256"] == hashlib.sha256(scales.read_bytes()).hexdigest()
+
+
+def test_ranges_of_training_of_another_network_leave_nothing(int8: Int8Job) -> None:
+    scales = int8.root / "qat.json"
+    scales.write_text(json.dumps({"tensor_scales": {"conv1/Relu": 1.27}}))
+    before = files(int8.root)
+    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", data=False)
+    assert ran.code == 4 and "(cal_json_file): none of its 1 tensors is in the model" in ran.err
+    assert files(int8.root) == before
+
+
+def test_every_range_of_training_is_that_of_its_tensor(int8: Int8Job) -> None:
+    """tiny_model has one layer; another one makes a second tensor that is quantised."""
+    proto = onnx.load(str(int8.model))
+    last = proto.graph.node[-1]
+    last.output[0] = "before"
+    proto.graph.initializer.append(numpy_helper.from_array(np.eye(3, dtype=np.float32), "identity"))
+    proto.graph.node.append(helper.make_node("MatMul", ["before", "identity"], ["output"], name="second"))
+    onnx.save(proto, str(int8.model))
+    scales = int8.root / "qat.json"
+    scales.write_text(json.dumps({"tensor_scales": {"flat": 1.27, "before": 25.4}}))
+    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", data=False)
+    assert ran.code == 0, ran.text
+    stored = {item.name: numpy_helper.to_array(item) for item in onnx.load(str(int8.engine)).graph.initializer}
+    np.testing.assert_allclose([stored["flat__scale"], stored["before__scale"]], [0.01, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(list(cache.read(int8.cache).amax.values()), [1.27, 25.4], rtol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_ranges_of_training_without_int8_have_no_effect_and_that_is_said(precision: str, int8: Int8Job) -> None:
+    scales = int8.root / "qat.json"
+    scales.write_text(json.dumps({"tensor_scales": {"flat": 1.27}}))
+    ran = int8.build(
+        f"{CALIBRATION}cal_json_file={scales}", f"gen_trt_engine.tensorrt.data_type={precision}", data=False
+    )
+    assert ran.code == 0 and f"cal_json_file has no effect: data_type is {precision.upper()}" in ran.text
+    assert not is_quantised(onnx.load(str(int8.engine)))
 
 
 def test_tensorfile_is_written_once_and_then_read(int8: Int8Job) -> None:

@@ -51,6 +51,7 @@ def quantised(
         "ranges": found.source,
         "quantised_nodes": len(report.quantised),
         "not_quantised": report.kept,
+        **({"tensors_without_range": list(found.missing)} if found.missing else {}),
     }
 
 

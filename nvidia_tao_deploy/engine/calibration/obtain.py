@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nvidia_tao_deploy.engine.calibration import cache
+from nvidia_tao_deploy.engine.calibration import cache, qat
 from nvidia_tao_deploy.engine.contract import Calibration
 from nvidia_tao_deploy.errors import BuildError, SpecError
 from nvidia_tao_deploy.files import check_writable
@@ -31,10 +31,12 @@ class Ranges:
     Attributes:
         amax: largest magnitude to cover, by tensor name.
         source: where they come from, one line for the log and the engine's json.
+        missing: activations of the model that have none; filled in by `compared`.
     """
 
     amax: Mapping[str, float]
     source: str
+    missing: tuple[str, ...] = ()
 
 
 def ranges(model: onnx.ModelProto, calibration: Calibration | None) -> Ranges:
@@ -53,7 +55,7 @@ def ranges(model: onnx.ModelProto, calibration: Calibration | None) -> Ranges:
     if calibration is not None and calibration.cache_file is None:
         names = needed(model)  # nobody else will read the ranges
     if known is not None:
-        compare_names(known, names)
+        known = compared(known, names)
         keep(calibration, known)
         return known
     wanted = with_data(calibration)
@@ -70,7 +72,7 @@ def ranges(model: onnx.ModelProto, calibration: Calibration | None) -> Ranges:
 def known_ranges(calibration: Calibration | None) -> Ranges | None:
     """Ranges that need no calibration: of quantisation-aware training, or of a cache that fits; else None."""
     if calibration is not None and calibration.ranges is not None:
-        return Ranges(calibration.ranges, "quantisation-aware training (cal_json_file)")
+        return Ranges(calibration.ranges, f"{qat.ALGORITHM} (cal_json_file)")
     found = reusable(calibration)
     if found is None:
         if calibration is not None and calibration.batches is not None:
@@ -161,11 +163,12 @@ def keep(calibration: Calibration | None, known: Ranges) -> None:
     """Write ranges of quantisation-aware training as a cache file, where one is named and none is there yet."""
     if calibration is None or calibration.ranges is None or calibration.cache_file is None:
         return
-    path = calibration.cache_file
+    path, text = calibration.cache_file, cache.format_text(known.amax, cache.header("entropy"))
     if path.exists():
-        logger.warning("%s: there already, and left as it is; the ranges of cal_json_file are used", path)
+        if path.read_bytes() != text.encode():
+            logger.warning("%s: there already, and left as it is; the ranges of cal_json_file are used", path)
         return
-    cache.write(path, cache.format_text(known.amax, cache.header("entropy")), {"calibrated_by": known.source})
+    cache.write(path, text, {**calibration.facts, "algorithm": qat.ALGORITHM, "calibrated_by": known.source})
     logger.info("Written: %s", path)
 
 
@@ -174,8 +177,9 @@ def describe(calibration: Calibration) -> str:
     return f"calibration ({calibration.algorithm}, {calibration.count * calibration.batch_size} pictures)"
 
 
-def compare_names(known: Ranges, tensors: Collection[str]) -> list[str]:
-    """Say which of a model's activations have no range, and which ranges belong to nothing; returns the former.
+def compared(known: Ranges, tensors: Collection[str]) -> Ranges:
+    """The ranges with `missing` filled in; says which of a model's activations those are, and which ranges belong to
+    nothing.
 
     TensorRT names what it fuses or adds "(Unnamed Layer* 7) [...]"; such entries are no reason for doubt.
 
@@ -198,7 +202,7 @@ def compare_names(known: Ranges, tensors: Collection[str]) -> list[str]:
         )  # fmt: skip
     if foreign:
         logger.info("%s: %d tensors are not in the model: %s", known.source, len(foreign), _some(foreign))
-    return lacking
+    return replace(known, missing=tuple(lacking))
 
 
 def _some(names: list[str]) -> str:

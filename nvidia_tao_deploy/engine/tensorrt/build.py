@@ -53,6 +53,8 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     elif plan.precision == "int8" and not own_ranges and _by_calibrator(dialect, plan):
         feeder, calibrator = _calibrator(dialect, original, plan)
         typing["ranges"] = feeder.source
+        if feeder.missing:
+            typing["tensors_without_range"] = list(feeder.missing)
     elif plan.precision == "int8":
         model, facts = explicit.quantised(model, plan, float_weights=True, measured=original)
         plan = explicit.rest(plan, plan.precision)  # Q/DQ nodes say what is INT8; layers need not be told
@@ -107,6 +109,8 @@ def _check_precision(dialect: Dialect, plan: BuildPlan, quantised: bool) -> None
         raise BuildError(f"{key}: {dialect} has no FP8 (TensorRT 10 and later have it)", hint="Use INT8, FP16 or FP32.")
     if plan.precision in ("int8", "fp8") and quantised:
         logger.info("%s ranges come from the model's own Q/DQ nodes; no calibration is run", plan.precision.upper())
+    elif quantised:
+        logger.info("The model carries Q/DQ nodes: those layers are INT8 (or FP8), data_type says what the others are")
     if plan.precision == "bf16" and not dialect.explicit_only and not dialect.has_flag("BF16"):
         raise BuildError(f"{key}: {dialect} has no BF16", hint="Use FP16 or FP32, or TensorRT 10 or later.")
 
@@ -148,7 +152,7 @@ def _by_calibrator(dialect: Dialect, plan: BuildPlan) -> bool:
 def _calibrator(dialect: Dialect, original: onnx.ModelProto, plan: BuildPlan) -> tuple[calibrating.Feeder, Any]:
     known = obtain.known_ranges(plan.calibration)
     if known is not None:
-        obtain.compare_names(known, activations(plugins.described(original)))
+        known = obtain.compared(known, activations(plugins.described(original)))
         obtain.keep(plan.calibration, known)
     elif obtain.with_data(plan.calibration).algorithm not in calibrating.CLASSES:
         known = obtain.ranges(plugins.rewrite(original)[0], plan.calibration)  # TensorRT has no such algorithm
