@@ -58,7 +58,21 @@ class EngineError(TaoDeployError):
 
 
 class NotANumberError(EngineError):
-    """An engine's outputs hold NaN."""
+    """An engine's outputs hold NaN.
+
+    Args:
+        output: name of one that does.
+        sample: what it was computed from.
+    """
+
+    def __init__(self, output: str, sample: object) -> None:
+        super().__init__(
+            f"The engine's output '{output}' is not a number (NaN) for {sample}.",
+            hint="In FP16 or INT8 a layer may overflow: build with data_type=FP32, or keep layers in FP32 with "
+            "layers_precision. If FP32 gives NaN too, the model is broken.",
+        )
+        self.output = output
+        self.sample = sample
 
 
 def nearest(name: str, candidates: Iterable[str], count: int = 1) -> list[str]:

@@ -357,6 +357,7 @@ class _Typing:
         self.available.update(copy.output)
 
     def _add_narrow(self, node: onnx.NodeProto) -> None:
+        self.report.narrow.append(_label(node))
         positions = self._typed_inputs(node)
         outputs = self._typed_outputs(node, positions)
         for index, name in enumerate(node.input):
@@ -368,7 +369,6 @@ class _Typing:
             if node.output[index]:
                 self.narrow_values.add(node.output[index])
                 node.output[index] += self.suffix
-        self.report.narrow.append(_label(node))
         self.nodes.append(node)
 
     def _add_wide(self, node: onnx.NodeProto) -> None:

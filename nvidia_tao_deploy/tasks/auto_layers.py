@@ -110,7 +110,7 @@ class _Search:
         self._variants = layer_variants.variants(model.proto, plan)
         self._labelled = labelled
         self._known: dict[frozenset[str], float] = {}
-        with trial.reference(model) as engine:
+        with trial.expecting_numbers(model), trial.reference(model) as engine:
             self._reference = self._run(engine, self._trial)
         if not self._reference:
             raise DataError(f"{KEY}: no sample of {self._trial.source} can be read")

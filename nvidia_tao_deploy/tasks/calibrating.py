@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 QUANTISED = ("int8", "fp8")
-FEW = 32
-"""Below this many pictures the ranges depend on which ones they are; a warning says so."""
 
 
 def calibration(context: Context, model: Model) -> Calibration | None:
@@ -70,12 +68,6 @@ def calibration(context: Context, model: Model) -> Calibration | None:
     if feed is None:
         return Calibration(facts=facts, **common)
     facts.update(feed.facts())
-    count = feed.batch_size * len(feed)
-    if count < FEW:
-        logger.warning(
-            "Calibrating with %d picture%s: ranges of a whole network need more, 100 to 500 as a rule. "
-            "Raise %s.cal_batches.", count, "" if count == 1 else "s", SECTION,
-        )  # fmt: skip
     return Calibration(feed.__iter__, len(feed), feed.batch_size, facts=facts, **common)
 
 

@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 
 from nvidia_tao_deploy.engine.calibration import cache
 from nvidia_tao_deploy.engine.contract import LayerPrecision
-from nvidia_tao_deploy.graph import layers
+from nvidia_tao_deploy.graph import layers, precision
 from nvidia_tao_deploy.graph.model import is_quantised
 from tests import makers
 from tests.calibration.conftest import CALIBRATION, Int8Job
@@ -145,6 +145,34 @@ def test_unreadable_pictures(int8: Int8Job) -> None:
     assert ran.code == 3 and "no other is left to take its place" in ran.err and not int8.cache.exists()
 
 
+def test_all_chosen_pictures_unreadable(int8: Int8Job) -> None:
+    """Those that come next in the order take their place; only when there is none is that an error."""
+    pictures = sorted(int8.images.glob("*/*.png"))
+    few = (f"{CALIBRATION}cal_batch_size=1", f"{CALIBRATION}cal_batches=1")
+    for path in pictures[:8]:
+        path.write_bytes(b"no picture")
+    ran = int8.build(*few)
+    assert ran.code == 0 and strict_json(int8.facts.read_text())["data"]["used"] == 1
+    pictures[8].write_bytes(b"no picture")
+    int8.cache.unlink()
+    int8.engine.unlink()
+    ran = int8.build(*few)
+    assert ran.code == 3 and f"{CALIBRATION}cal_image_dir: none of the 9 pictures can be read; the first: " in ran.err
+    assert "Name folders with pictures" in ran.err and not int8.cache.exists() and not int8.engine.exists()
+
+
+def test_one_picture_where_more_are_asked_for(int8: Int8Job) -> None:
+    for path in sorted(int8.images.glob("*/*.png"))[1:]:
+        path.unlink()
+    ran = int8.build()
+    assert ran.code == 3 and "cal_image_dir: 1 picture; cal_batch_size 3 x cal_batches 2 needs 6." in ran.err
+
+
+def test_few_pictures_are_a_matter_of_calibration_only(int8: Int8Job) -> None:
+    assert "ranges of a whole network need more" in int8.build().text
+    assert "ranges of a whole network need more" not in int8.build().text  # the cache fits
+
+
 def test_missing_folder(int8: Int8Job) -> None:
     ran = int8.build(f"{CALIBRATION}cal_image_dir=[{int8.root}/nowhere]")
     assert ran.code == 3 and "nowhere (gen_trt_engine.tensorrt.calibration.cal_image_dir): no such folder" in ran.err
@@ -163,6 +191,35 @@ def test_not_a_number_in_the_model(int8: Int8Job) -> None:
     ran = int8.build()
     assert ran.code == 4 and "tensor 'output' (Log 'output') has NaN among its values in batch 1" in ran.err
     assert files(int8.root) == before
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_weights_that_are_not_numbers_are_named(precision: str, int8: Int8Job) -> None:
+    int8.change_model(np.nan)
+    before = files(int8.root)
+    ran = int8.build(f"gen_trt_engine.tensorrt.data_type={precision}")
+    what = {"int8": "calibration", "fp16": "FP16 overflow check"}[precision]
+    assert ran.code == 4 and f"{what}: tensor 'product' (MatMul 'product') has NaN among its values" in ran.err
+    assert "Its weights 'weight' hold NaN or infinity: the model is broken" in ran.err
+    assert files(int8.root) == before
+
+
+@pytest.mark.parametrize("kind", ["none", "half"])
+def test_a_model_that_cannot_be_quantised_is_not_calibrated(kind: str, int8: Int8Job) -> None:
+    proto = onnx.load(str(int8.model))
+    if kind == "none":
+        nodes = [node for node in proto.graph.node if node.op_type in ("GlobalAveragePool", "Flatten")]
+        nodes[0].input[0], nodes[1].output[0] = "input", "output"
+        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+        del proto.graph.node[:], proto.graph.initializer[:]
+        proto.graph.node.extend(nodes)
+    else:
+        proto, _ = precision.typed(proto, "fp16")
+    onnx.save(proto, str(int8.model))
+    before = files(int8.root)
+    ran = int8.build()
+    assert ran.code == 4 and "nothing in the model can be quantised to INT8" in ran.err and "as FP32" in ran.err
+    assert "Calibrating" not in ran.text and files(int8.root) == before
 
 
 def test_tensors_that_are_always_zero_are_left_alone(int8: Int8Job) -> None:

@@ -239,6 +239,22 @@ def test_users_rules_settle_their_layers_in_fp16_too(colours: ColourJob) -> None
     assert ran.code == 0 and "is kept only with all layers left out" in ran.text
 
 
+def test_nodes_without_a_name_go_by_their_output(colours: ColourJob) -> None:
+    narrow_model(colours.model)
+    model = onnx.load(str(colours.model))
+    for node in model.graph.node:
+        node.name = ""
+    onnx.save(model, str(colours.model))
+    ran = search(colours, "fp16")
+    assert ran.code == 0 and "layers_precision: ['large_out:fp32', 'back_out:fp32']" in ran.text, ran.text
+    built = colours.engine.read_bytes()
+    pasted = colours.run(
+        "gen_trt_engine", "gen_trt_engine.tensorrt.data_type=fp16",
+        "gen_trt_engine.tensorrt.layers_precision=['large_out:fp32','back_out:fp32']",
+    )  # fmt: skip
+    assert pasted.code == 0 and colours.engine.read_bytes() == built
+
+
 def test_unreadable_pictures_are_passed_over(colours: ColourJob) -> None:
     narrow_model(colours.model)
     (colours.images / "red" / "0.png").write_bytes(b"no picture")

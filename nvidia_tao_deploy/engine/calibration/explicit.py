@@ -40,6 +40,7 @@ def quantised(
     if is_quantised(model):
         logger.info("The model carries Q/DQ nodes: its own ranges count, no calibration is run")
         return model, {"ranges": "the model's own Q/DQ nodes"}
+    quantise.needed(model, quantise.FORMATS[plan.precision])  # before calibration: there may be nothing to quantise
     found = obtain.ranges(plugins.rewrite(measured)[0] if measured is not None else model, plan.calibration)
     result, report = quantise.quantise(
         model, found.amax, quantise.FORMATS[plan.precision], plan.layers_precision, float_weights

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 SHOWN = 5
+FEW = 32
+"""Below this many pictures the ranges depend on which ones they are; a warning says so."""
 SECTION = "gen_trt_engine.tensorrt.calibration"
 
 
@@ -77,6 +79,7 @@ def known_ranges(calibration: Calibration | None) -> Ranges | None:
     if found is None:
         if calibration is not None and calibration.batches is not None:
             check_cache_file(calibration.cache_file)
+            _warn_of_few(calibration.count * calibration.batch_size)
         return None
     assert calibration is not None and calibration.cache_file is not None
     return Ranges(found.amax, f"cache {calibration.cache_file}")
@@ -114,6 +117,14 @@ def reusable(calibration: Calibration | None) -> cache.Cache | None:
         )
     logger.info("%s does not fit any more and is replaced: %s", path, "; ".join(different))
     return None
+
+
+def _warn_of_few(pictures: int) -> None:
+    if pictures < FEW:
+        logger.warning(
+            "Calibrating with %d picture%s: ranges of a whole network need more, 100 to 500 as a rule. "
+            "Raise %s.cal_batches.", pictures, "" if pictures == 1 else "s", SECTION,
+        )  # fmt: skip
 
 
 def check_cache_file(path: Path | None) -> None:

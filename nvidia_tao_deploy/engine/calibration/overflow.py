@@ -42,7 +42,7 @@ def plan_for(model: onnx.ModelProto, plan: BuildPlan) -> BuildPlan:
     from nvidia_tao_deploy.engine.calibration.ranges import observe
 
     batches = itertools.islice(calibration.batches(), BATCHES)
-    amax = observe(model, activations(model), batches, "minmax")
+    amax = observe(model, activations(model), batches, "minmax", what="FP16 overflow check")
     large = {name for name, value in amax.items() if value > MARGIN * HALF_MAX}
     nodes = [label(node) for node in model.graph.node if large & {*node.input, *node.output}]
     if not nodes:
