@@ -41,8 +41,13 @@ class Ranges:
     missing: tuple[str, ...] = ()
 
 
-def ranges(model: onnx.ModelProto, calibration: Calibration | None) -> Ranges:
+def ranges(model: onnx.ModelProto, calibration: Calibration | None, everything: bool = False) -> Ranges:
     """Ranges for a float32 model without plugins.
+
+    Args:
+        model: float32, without plugins.
+        calibration: where they come from.
+        everything: of all activations; otherwise, where no cache is written, only of those that are quantised.
 
     Raises:
         SpecError: there is neither calibration data nor a cache.
@@ -54,7 +59,7 @@ def ranges(model: onnx.ModelProto, calibration: Calibration | None) -> Ranges:
 
     known = known_ranges(calibration)
     names = activations(model)
-    if calibration is not None and calibration.cache_file is None:
+    if calibration is not None and calibration.cache_file is None and not everything:
         names = needed(model)  # nobody else will read the ranges
     if known is not None:
         known = compared(known, names)

@@ -49,7 +49,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     feeder, calibrator = None, None
     strongly_typed = dialect.explicit_only or plan.precision == "fp8"
     if strongly_typed:
-        model, typing = _typed(model, plan)
+        model, typing = _typed(model, plan, original)
     elif plan.precision == "int8" and not own_ranges and _by_calibrator(dialect, plan):
         feeder, calibrator = _calibrator(dialect, original, plan)
         typing["ranges"] = feeder.source
@@ -115,12 +115,19 @@ def _check_precision(dialect: Dialect, plan: BuildPlan, quantised: bool) -> None
         raise BuildError(f"{key}: {dialect} has no BF16", hint="Use FP16 or FP32, or TensorRT 10 or later.")
 
 
-def _typed(model: onnx.ModelProto, plan: BuildPlan) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The model with every type stated: FP16 or BF16 casts, Q/DQ pairs with FP16 for the rest unless strict."""
+def _typed(
+    model: onnx.ModelProto, plan: BuildPlan, original: onnx.ModelProto
+) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """The model with every type stated: FP16 or BF16 casts, Q/DQ pairs with FP16 for the rest unless strict.
+
+    `original` is the model before plugins were replaced: plugins that stay in `model` cannot be run for ranges.
+    """
     if plan.precision in ("int8", "fp8") and is_quantised(model):  # it is its own statement of types
         return model, {"typing": "explicit", "ranges": "the model's own Q/DQ nodes"}
-    quantised, facts = explicit.quantised(model, plan, float_weights=True)
-    typed, report = precision.apply_with_report(quantised, explicit.rest(plan, "fp32" if plan.strict else "fp16"))
+    narrow = "fp32" if plan.strict else "fp16"
+    quantised, facts = explicit.quantised(model, plan, float_weights=True, measured=original, fp16_rest=not plan.strict)
+    rest = explicit.rest(plan, narrow, facts.get("beyond_fp16", ()))
+    typed, report = precision.apply_with_report(quantised, rest)
     return typed, {
         "typing": "explicit",
         **facts,

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nvidia_tao_deploy.engine.calibration import explicit
 from nvidia_tao_deploy.engine.contract import BuildPlan, Calibration
 from nvidia_tao_deploy.engine.onnxruntime.backend import quantised_blob, session
+from nvidia_tao_deploy.engine.tensorrt import build
 from nvidia_tao_deploy.graph import plugins, precision, quantise
 from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY
 from nvidia_tao_deploy.graph.model import infer_shapes, move_plugins_to_own_domain
@@ -157,6 +158,20 @@ def test_typing_leaves_the_plugin_in_float32(op: str, name: str) -> None:
     for node in standard.graph.node:
         if node.name in between.layers:
             assert {found[item] for item in (*node.input, *node.output)} == {NARROW[name]}
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("name", ["int8", "fp8"])
+def test_strongly_typed_engines_quantise_around_the_plugin_too(op: str, name: str) -> None:
+    """FP8 on TensorRT 10: Q/DQ pairs and FP16 for the rest, while the real plugin stays."""
+    between = Sandwich(op)
+    calibration = Calibration(between.feeds, len(between.runs), 2, algorithm="minmax")
+    plan = BuildPlan(name, calibration=calibration)
+    typed, details = build._typed(plugins.described(between.model), plan, between.model)
+    assert details["quantised_nodes"] == len(between.layers) and between.plugin.name in details["kept_fp32"]
+    stays, found = plugin_of(typed), types(plugins.rewrite(typed)[0])
+    before = types(between.model)
+    assert [found[item] for item in stays.input if item] == [before[item] for item in between.plugin.input if item]
 
 
 @pytest.mark.parametrize("op", OPS)
