@@ -57,6 +57,24 @@ class EngineError(TaoDeployError):
     exit_code = 5
 
 
+class NotANumberError(EngineError):
+    """An engine's outputs hold NaN.
+
+    Args:
+        output: name of one that does.
+        sample: what it was computed from.
+    """
+
+    def __init__(self, output: str, sample: object) -> None:
+        super().__init__(
+            f"The engine's output '{output}' is not a number (NaN) for {sample}.",
+            hint="In FP16 or INT8 a layer may overflow: build with data_type=FP32, or keep layers in FP32 with "
+            "layers_precision. If FP32 gives NaN too, the model is broken.",
+        )
+        self.output = output
+        self.sample = sample
+
+
 def nearest(name: str, candidates: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
     """The candidates most like `name`, best first; empty when none is close.
 

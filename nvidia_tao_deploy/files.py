@@ -9,11 +9,12 @@ import json
 import math
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nvidia_tao_deploy.errors import TaoDeployError
+from nvidia_tao_deploy.errors import SpecError, TaoDeployError
 
 # What a file system without nameless files answers (NFS, older overlay file systems).
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
@@ -59,6 +60,33 @@ def write_together(contents: Mapping[Path, bytes | str], durable: bool = True) -
     finally:
         for part in staged:
             part.drop()
+
+
+def check_writable(path: Path, key: str) -> None:
+    """Find out before long work that its result could not be written to `path`. Leaves nothing behind: folders that are
+    missing are not made, and the file is not touched.
+
+    Args:
+        path: a file to be written later, by `write_together` or in a like way.
+        key: spec key that names it, for messages.
+
+    Raises:
+        SpecError: it is a folder, or no regular file.
+        TaoDeployError: the folder cannot be made or written to (says which, and why).
+    """
+    hint = f"Give {key} another file name, in a folder that can be written to."
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            kind = "a folder" if target.is_dir() else "no regular file"
+            raise SpecError(f"{key}: {path} is {kind}; expected a file name.", hint)
+        there = next(folder for folder in target.parents if folder.exists())
+        if not there.is_dir():
+            raise TaoDeployError(f"{key}: {path}: cannot be written: {there} is not a folder.", hint)
+        with tempfile.TemporaryFile(dir=there):  # permissions alone do not tell: read-only mounts, root
+            pass
+    except OSError as error:
+        raise TaoDeployError(f"{key}: {path}: cannot be written: {reason(error)}.", hint) from error
 
 
 class _Staged:

@@ -191,6 +191,8 @@ class Backend(Protocol):
     """One way to build and run engines."""
 
     name: str
+    timing_cache: bool
+    """Whether a build reads and writes `BuildPlan.timing_cache`."""
 
     def unavailable(self) -> str | None:
         """None when it can be used here; otherwise the reason and what to install, in one sentence."""

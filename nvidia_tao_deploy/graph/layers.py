@@ -32,12 +32,16 @@ def parse(items: Iterable[str]) -> tuple[LayerPrecision, ...]:
 def match(rules: Sequence[LayerPrecision], names: Iterable[str]) -> dict[str, str]:
     """Layer name -> dtype. The first rule that fits a name wins; a plain '*' serves those that no other rule fits.
 
-    Only '*' and '?' are wildcards: layer names hold brackets. Raises BuildError for a rule that fits no layer.
+    Only '*' and '?' are wildcards: layer names hold brackets. A name that is no layer, but that some names go on from
+    with '/', stands for all of those: a module, or a plugin node that was replaced. Raises BuildError for a rule that
+    fits no layer.
     """
     known = list(dict.fromkeys(names))
     found: dict[str, str] = {}
     for rule in sorted(rules, key=lambda rule: rule.pattern == EVERYTHING):  # stable: order kept otherwise
-        fitting = [name for name in known if fits(rule.pattern, name)]
+        fitting = [name for name in known if fits(rule.pattern, name)] or [
+            name for name in known if name.startswith(f"{rule.pattern.rstrip('/')}/")
+        ]
         if not fitting and not rule.optional:
             close = nearest(rule.pattern.replace("*", ""), known, 3)
             raise BuildError(
@@ -51,7 +55,7 @@ def match(rules: Sequence[LayerPrecision], names: Iterable[str]) -> dict[str, st
 
 def fits(pattern: str, name: str) -> bool:
     """Whether a layer's name is `pattern`, in which '*' stands for any text and '?' for one character."""
-    if pattern == name:
-        return True
+    if pattern == name or not set("*?") & set(pattern):
+        return pattern == name
     expression = "".join(".*" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern)
     return re.fullmatch(expression, name, re.DOTALL) is not None

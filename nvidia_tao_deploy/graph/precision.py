@@ -90,13 +90,13 @@ class Report:
     """What `typed` did, for the engine's json file.
 
     Attributes:
-        narrow: number of nodes that compute in the narrow type.
+        narrow: names of nodes that compute in the narrow type.
         kept: names of nodes with floats that stay in float32.
         clamped: constants that stood for infinity and became +-65504.
         vanished: constants of which some elements became 0.
     """
 
-    narrow: int = 0
+    narrow: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     clamped: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
@@ -116,11 +116,15 @@ def apply_with_report(model: onnx.ModelProto, plan: BuildPlan) -> tuple[onnx.Mod
             f"data_type {plan.precision.upper()} is not supported by this backend; supported: FP32, FP16, BF16",
             hint="A model that already carries Q/DQ nodes is built as it is with data_type FP32 or FP16.",
         )
-    return typed(model, plan.precision, plan.layers_precision)
+    result, report = typed(model, plan.precision, plan.layers_precision)
+    if result is not model:
+        name = plan.precision.upper()
+        logger.info("%s: %d nodes narrow, %d kept in FP32", name, len(report.narrow), len(report.kept))
+    return result, report
 
 
 def typed(
-    model: onnx.ModelProto, precision: str, rules: Sequence[LayerPrecision] = ()
+    model: onnx.ModelProto, precision: str, rules: Sequence[LayerPrecision] = (), simulate: bool = False
 ) -> tuple[onnx.ModelProto, Report]:
     """Type a float32 graph in `precision` ("fp16", "bf16"; "fp32" with rules that name another).
 
@@ -128,6 +132,9 @@ def typed(
         model: not changed. Nodes that are already of another type stay as they are.
         precision: type of all nodes that no rule keeps.
         rules: `layers_precision`; names are those of nodes. They win over the rules of this module.
+        simulate: give a float32 graph instead, in which operands and results of narrow nodes are rounded to the narrow
+            type and back: sums in float32, as tensor cores do them. ONNX Runtime needs this on a CPU: it has no BF16,
+            and runs neighbouring FP16 nodes in float32 without rounding between them, so that nothing overflows.
 
     Raises:
         BuildError: a layer pattern that fits nothing, a type this route does not have, or a graph that is not valid
@@ -138,8 +145,9 @@ def typed(
     if narrow_name is None:
         return model, Report()
     narrow = NARROW[narrow_name]
-    source = _prepare(model, narrow)
-    typing = _Typing(source, narrow, narrow_name, default_narrow=precision != "fp32", asked=asked)
+    source = prepared(model, narrow_name)
+    kind = _Simulated if simulate else _Typing
+    typing = kind(source, narrow, narrow_name, default_narrow=precision != "fp32", asked=asked)
     result = typing.run()
     try:
         check(result)
@@ -148,9 +156,7 @@ def typed(
             f"the model is not valid after typing it as {precision.upper()}: {first_line(error)}",
             hint="Keep the node in FP32 with gen_trt_engine.tensorrt.layers_precision=['<node>:fp32'].",
         ) from None
-    report = typing.report
-    logger.info("%s: %d nodes narrow, %d kept in FP32", narrow_name.upper(), report.narrow, len(report.kept))
-    return result, report
+    return result, typing.report
 
 
 def _narrow_type(precision: str, asked: set[str]) -> str | None:
@@ -166,12 +172,15 @@ def _narrow_type(precision: str, asked: set[str]) -> str | None:
     return wanted.pop() if wanted else None
 
 
-def _prepare(model: onnx.ModelProto, narrow: int) -> onnx.ModelProto:
-    """A copy that can be typed: functions inlined, constants as initialisers, an operator set that has the type."""
+def prepared(model: onnx.ModelProto, narrow: str) -> onnx.ModelProto:
+    """A copy that can be typed: functions inlined, constants as initialisers, an operator set that has the type.
+
+    `typed` does this by itself; to type one model many times, begin with this. Raises BuildError.
+    """
     source = model
     if source.functions:
         source = onnx.inliner.inline_local_functions(source)
-    if narrow == TensorProto.BFLOAT16:  # Conv, MatMul & co. have it in the standard since 22
+    if NARROW[narrow] == TensorProto.BFLOAT16:  # Conv, MatMul & co. have it in the standard since 22
         source = raise_opset(source, 22, "BF16")
     elif is_quantised(source):  # Q/DQ with float16 scales; casts between Q/DQ and Conv would undo the quantisation
         source = raise_opset(source, 19, "FP16 with Q/DQ nodes")
@@ -280,6 +289,8 @@ class _Typing:
         floats = [name for name in node.input if name and self._is_float(name)]
         if not floats or not self._has_narrow_form(node):
             return False
+        if any(name and name not in self.types for name in node.input):  # behind a plugin that nobody here knows
+            return False
         wish = self.asked.get(_label(node))
         if wish is not None:
             return wish != "fp32"
@@ -346,6 +357,7 @@ class _Typing:
         self.available.update(copy.output)
 
     def _add_narrow(self, node: onnx.NodeProto) -> None:
+        self.report.narrow.append(_label(node))
         positions = self._typed_inputs(node)
         outputs = self._typed_outputs(node, positions)
         for index, name in enumerate(node.input):
@@ -357,7 +369,6 @@ class _Typing:
             if node.output[index]:
                 self.narrow_values.add(node.output[index])
                 node.output[index] += self.suffix
-        self.report.narrow += 1
         self.nodes.append(node)
 
     def _add_wide(self, node: onnx.NodeProto) -> None:
@@ -413,6 +424,31 @@ class _Typing:
                 return None
             self.report.vanished.append(tensor.name)
         return numpy_helper.from_array(half, tensor.name + self.suffix)
+
+
+class _Simulated(_Typing):
+    """The same graph in float32: what would be narrow is rounded to the narrow type and back."""
+
+    def _add_narrow(self, node: onnx.NodeProto) -> None:
+        super()._add_narrow(node)
+        if node.op_type in FOLLOW:  # its values are rounded already
+            return
+        for index, name in enumerate(node.output):
+            if name.removesuffix(self.suffix) in self.narrow_values and name.endswith(self.suffix):
+                node.output[index] = f"{name}__exact"
+                self._cast(node.output[index], name, self.narrow)
+
+    def _cast(self, source: str, target: str, to: int) -> None:
+        if to == self.narrow and target not in self.available:
+            super()._cast(source, f"{target}__narrow", to)
+            source, to = f"{target}__narrow", TensorProto.FLOAT
+        super()._cast(source, target, to)
+
+    def _convert(self, tensor: TensorProto) -> TensorProto | None:
+        narrow = super()._convert(tensor)
+        if narrow is None:
+            return None
+        return numpy_helper.from_array(numpy_helper.to_array(narrow).astype(np.float32), narrow.name)
 
 
 def _bfloat16(values: np.ndarray, name: str) -> TensorProto:

@@ -25,7 +25,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nvidia_tao_deploy.engine.contract import LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import layers
-from nvidia_tao_deploy.graph.editing import GraphReader, attributes
+from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY, GraphReader, attributes
 from nvidia_tao_deploy.graph.model import all_nodes, check, first_line, is_quantised, raise_opset
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -117,10 +117,10 @@ def _activations(reader: GraphReader) -> list[str]:
     return [name for name in moving if reader.elem_types.get(name) == TensorProto.FLOAT]
 
 
-def needed(model: onnx.ModelProto) -> list[str]:
-    """Activations whose ranges `quantise` uses."""
-    quantiser = _Quantiser(model, {}, INT8, True, {})
-    return list(dict.fromkeys(name for _, name in quantiser.places(quantiser.candidates())))
+def needed(model: onnx.ModelProto, to: Format = INT8) -> list[str]:
+    """Activations whose ranges `quantise` uses. Raises BuildError when nothing in the model can be quantised."""
+    quantiser = _Quantiser(model, {}, to, True, {})
+    return list(dict.fromkeys(name for _, name in quantiser.places(quantiser.possible())))
 
 
 def quantise(
@@ -201,8 +201,21 @@ class _Quantiser:
         """Nodes with an activation and constant weights."""
         return [node for node in self.model.graph.node if self._can(node)]
 
+    def possible(self) -> list[onnx.NodeProto]:
+        """`candidates`; raises BuildError when there is none."""
+        found = self.candidates()
+        if not found:
+            raise BuildError(
+                f"nothing in the model can be quantised to {self.to.name.upper()}: it has no "
+                f"{', '.join(WEIGHTED)} with constant float32 weights",
+                hint="Build it as FP16 or FP32; a model that is FP16 already must be exported again as FP32.",
+            )
+        return found
+
     def _can(self, node: onnx.NodeProto) -> bool:
         if node.op_type not in WEIGHTED or node.domain not in ("", "ai.onnx") or len(node.input) < 2:
+            return False
+        if node.doc_string == FLOAT32_ONLY:
             return False
         weights = self._constant(node.input[1])
         return (
@@ -229,6 +242,8 @@ class _Quantiser:
         """Of an Add of a convolution and another activation: the operand that is not fused with the sum."""
         if node.op_type != "Add" or not all(name in self.moving for name in node.input):
             return None
+        if node.doc_string == FLOAT32_ONLY:
+            return None
         fused = [
             index
             for index, name in enumerate(node.input)
@@ -240,13 +255,7 @@ class _Quantiser:
 
     def run(self) -> Report:
         report = Report()
-        possible = self.candidates()
-        if not possible:
-            raise BuildError(
-                f"nothing in the model can be quantised to {self.to.name.upper()}: it has no "
-                f"{', '.join(WEIGHTED)} with constant float32 weights",
-                hint="Build it as FP16 or FP32; a model that is FP16 already must be exported again as FP32.",
-            )
+        possible = self.possible()
         chosen = [node for node in possible if self._choose(node, report)]
         report.quantised = [label(node) for node in chosen]
         if not chosen:

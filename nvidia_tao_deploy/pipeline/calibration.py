@@ -65,9 +65,9 @@ class CalibrationFeed:
         self._prepare, self._key = prepare, key
         self._wanted = self.batch_size * batches
         if len(samples) < self._wanted:
+            found = f"{len(samples)} picture{'' if len(samples) == 1 else 's'}"
             raise DataError(
-                f"{key}: {len(samples)} pictures; cal_batch_size {self.batch_size} x cal_batches {batches} needs "
-                f"{self._wanted}.",
+                f"{key}: {found}; cal_batch_size {self.batch_size} x cal_batches {batches} needs {self._wanted}.",
                 hint="Give more pictures, or a smaller cal_batches.",
             )
         ordered = order(samples, seed)
@@ -83,7 +83,7 @@ class CalibrationFeed:
         is prepared (which show when the preprocessing changed).
 
         Raises:
-            DataError: none of the chosen samples can be read.
+            DataError: no sample can be read.
         """
         return {
             "data": {**self._facts, "sha256": content_digest(self._samples)},
@@ -92,14 +92,17 @@ class CalibrationFeed:
 
     def _statistics(self) -> dict[str, Any]:
         message = ""
-        for sample in self._chosen:
+        for sample in (*self._chosen, *self._spare):
             try:
                 arrays, _ = self._prepare.single(sample)
             except DataError as error:
-                message = error.message
+                message = message or error.message
                 continue
             return {name: _describe(array) for name, array in arrays.items()}
-        raise DataError(f"{self._key}: none of the {len(self._chosen)} pictures chosen can be read: {message}")
+        raise DataError(
+            f"{self._key}: none of the {len(self._samples)} pictures can be read; the first: {message}",
+            hint=f"Name folders with pictures like those that the network is for in {self._key}.",
+        )
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         """Batches by the engine's input names; an array is valid until the next batch is asked for.

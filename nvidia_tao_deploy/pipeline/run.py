@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nvidia_tao_deploy.errors import EngineError
+from nvidia_tao_deploy.errors import EngineError, NotANumberError
 from nvidia_tao_deploy.network import Decode, Frame, Prepare, Sample
 from nvidia_tao_deploy.pipeline.reading import Failure, Reader, Reading
 
@@ -135,11 +135,7 @@ class Pipeline:
         for name, values in outputs.items():
             if values.dtype.kind == "f" and values.size and np.isnan(values.min()):
                 bad = np.isnan(values.reshape(len(values), -1)).any(axis=1).argmax()
-                raise EngineError(
-                    f"The engine's output '{name}' is not a number (NaN) for {frames[bad].sample.path}.",
-                    hint="In FP16 or INT8 a layer may overflow: build with data_type=FP32, or keep layers in FP32 "
-                    "with layers_precision. If FP32 gives NaN too, the model is broken.",
-                )
+                raise NotANumberError(name, frames[bad].sample.path)
 
 
 def _least_rows(info: TensorInfo) -> int:

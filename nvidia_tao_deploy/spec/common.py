@@ -48,7 +48,7 @@ class CalibrationSection:
 
 @dataclass
 class AutoLayersSection:
-    """Search for the layers that INT8 or FP8 hurts; keeps them in another precision and prints the list."""
+    """Search for the layers that low precision hurts; keeps them in another precision and prints the list."""
 
     enabled: bool = option(False, "search before building")
     budget: float = option(0.01, "loss allowed: share of predictions that change, or drop of the metric", minimum=0)
@@ -58,7 +58,10 @@ class AutoLayersSection:
         choices=("agreement", "kpi"),
     )
     samples: int = option(256, "pictures to judge with", minimum=1)
-    dtype: str = option("FP16", "precision of the layers that are kept out", choices=("FP16", "FP32"))
+    dtype: str = option(
+        "FP16", "precision of the layers kept out of INT8 and FP8; FP16 and BF16 engines keep them in FP32",
+        choices=("FP16", "FP32"),
+    )  # fmt: skip
 
 
 @dataclass

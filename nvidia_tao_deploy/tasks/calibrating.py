@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.data.pictures import picture_samples
-from nvidia_tao_deploy.engine.calibration import qat
+from nvidia_tao_deploy.engine.calibration import obtain, qat
 from nvidia_tao_deploy.engine.calibration.obtain import SECTION
 from nvidia_tao_deploy.engine.contract import DYNAMIC, BuildPlan, Calibration
-from nvidia_tao_deploy.errors import BuildError, DataError
+from nvidia_tao_deploy.errors import BuildError, DataError, SpecError
+from nvidia_tao_deploy.files import check_writable
 from nvidia_tao_deploy.network import Sample
 from nvidia_tao_deploy.pipeline.calibration import CalibrationFeed
 from nvidia_tao_deploy.tasks.context import Context
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 QUANTISED = ("int8", "fp8")
-FEW = 32
-"""Below this many pictures the ranges depend on which ones they are; a warning says so."""
 
 
 def calibration(context: Context, model: Model) -> Calibration | None:
@@ -41,12 +40,18 @@ def calibration(context: Context, model: Model) -> Calibration | None:
     """
     section = context.spec.gen_trt_engine.tensorrt
     keys = section.calibration
+    if keys.cal_json_file and (model.quantised or section.data_type.lower() not in QUANTISED):
+        why = f"data_type is {section.data_type.upper()}"
+        why = "the model has Q/DQ nodes with its own ranges" if model.quantised else why
+        logger.warning("%s.cal_json_file has no effect: %s", SECTION, why)
     if section.data_type.lower() == "fp16" and keys.cal_image_dir and not model.quantised:
         return _overflow_check(context, model)
     if section.data_type.lower() not in QUANTISED or model.quantised:
         return None
     facts: dict[str, Any] = {"onnx_sha256": model.sha256, "network": context.network.name}
     cache_file = Path(keys.cal_cache_file) if keys.cal_cache_file else None
+    if cache_file is not None and (keys.cal_force or not cache_file.is_file()):  # else it may only be read
+        obtain.check_cache_file(cache_file)
     common = {
         "algorithm": keys.cal_algorithm,
         "percentile": keys.cal_percentile,
@@ -57,25 +62,23 @@ def calibration(context: Context, model: Model) -> Calibration | None:
     if keys.cal_json_file and not keys.force_ptq:
         ranges = qat.read(Path(keys.cal_json_file))
         logger.info("INT8 ranges of %d tensors from %s; no calibration is run", len(ranges), keys.cal_json_file)
-        return Calibration(ranges=ranges, **common)
+        facts["cal_json_sha256"] = hashlib.sha256(Path(keys.cal_json_file).read_bytes()).hexdigest()
+        return Calibration(ranges=ranges, facts=facts, **common)
     feed = _feed(context, model)
     if feed is None:
         return Calibration(facts=facts, **common)
     facts.update(feed.facts())
-    count = feed.batch_size * len(feed)
-    if count < FEW:
-        logger.warning(
-            "Calibrating with %d picture%s: ranges of a whole network need more, 100 to 500 as a rule. "
-            "Raise %s.cal_batches.", count, "" if count == 1 else "s", SECTION,
-        )  # fmt: skip
     return Calibration(feed.__iter__, len(feed), feed.batch_size, facts=facts, **common)
 
 
 def record(plan: BuildPlan) -> dict[str, Any] | None:
-    """What the engine's json says about calibration; None for engines that have none, and without a cache file."""
+    """What the engine's json says about where ranges come from; None for engines that have none, and for calibration
+    without a cache file."""
     wanted = plan.calibration
     if plan.precision not in QUANTISED or wanted is None:
         return None
+    if wanted.ranges is not None:
+        return {"algorithm": qat.ALGORITHM, **wanted.facts}
     if wanted.cache_file is None or not wanted.cache_file.is_file():
         return None
     return {
@@ -102,12 +105,16 @@ def _feed(context: Context, model: Model) -> CalibrationFeed | TensorFileFeed | 
     keys = context.spec.gen_trt_engine.tensorrt.calibration
     data_file = Path(keys.cal_data_file) if keys.cal_data_file else None
     batch_size = _batch_size(keys.cal_batch_size, model)
+    if data_file is not None and data_file.is_dir():
+        raise SpecError(f"{SECTION}.cal_data_file: {data_file} is a folder; expected a TensorFile (HDF5).")
     if data_file is not None and (data_file.exists() or not keys.cal_image_dir):
         from nvidia_tao_deploy.engine.calibration.tensorfile import TensorFile
 
         return TensorFileFeed(TensorFile(data_file), [info.name for info in model.inputs], batch_size, keys.cal_batches)
     if not keys.cal_image_dir:
         return None
+    if data_file is not None:
+        check_writable(data_file, f"{SECTION}.cal_data_file")
     feed = picture_feed(context, model, batch_size, keys.cal_batches)
     if data_file is not None:
         from nvidia_tao_deploy.engine.calibration import tensorfile

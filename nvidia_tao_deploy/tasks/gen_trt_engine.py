@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +15,8 @@ from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.engine import metadata
 from nvidia_tao_deploy.engine.backends import choose
 from nvidia_tao_deploy.engine.contract import DYNAMIC, BuildPlan, Built, LayerPrecision, Profile
-from nvidia_tao_deploy.errors import BuildError, SpecError, TaoDeployError
-from nvidia_tao_deploy.files import write_together
+from nvidia_tao_deploy.errors import BuildError, SpecError
+from nvidia_tao_deploy.files import check_writable, write_together
 from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.network import Table
 from nvidia_tao_deploy.spec.compose import require
@@ -39,9 +38,11 @@ def run(context: Context) -> None:
     section = context.spec.gen_trt_engine
     source = Path(require(context.spec, "gen_trt_engine.onnx_file"))
     target = Path(require(context.spec, "gen_trt_engine.trt_engine"))
-    _check_target(source, target)
+    _check_target(source, target, section.report)
     layer_rules = layers.parse(section.tensorrt.layers_precision)
     backend = choose(section.backend)
+    if section.timing_cache and backend.timing_cache:
+        check_writable(Path(section.timing_cache), "gen_trt_engine.timing_cache")
 
     from nvidia_tao_deploy.graph import model as graph
 
@@ -129,18 +130,12 @@ def _default_bounds(context: Context) -> Mapping[str, tuple[int, int, int]]:
         return {}
 
 
-def _check_target(source: Path, target: Path) -> None:
+def _check_target(source: Path, target: Path, with_report: bool) -> None:
     """Find out before a long build that the result could not be written, or would replace the model."""
-    if target.exists() and not target.is_file():
-        kind = "a folder" if target.is_dir() else "no regular file"
-        raise SpecError(f"gen_trt_engine.trt_engine: {target} is {kind}; expected a file name.")
     if source.exists() and target.exists() and source.samefile(target):
         raise SpecError(f"gen_trt_engine.trt_engine: {target} is the ONNX model itself; it would be replaced.")
-    there = next(folder for folder in target.absolute().parents if folder.exists())
-    if not there.is_dir():
-        raise TaoDeployError(f"gen_trt_engine.trt_engine: {target}: {there} is not a folder.")
-    if not os.access(there, os.W_OK):
-        raise TaoDeployError(f"gen_trt_engine.trt_engine: {target}: no permission to write in {there}.")
+    for path in (target, metadata.path_of(target), *((report_path(target),) if with_report else ())):
+        check_writable(path, "gen_trt_engine.trt_engine")
 
 
 def _bounds(profile: Profile) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy.engine.contract import BuildPlan
-from nvidia_tao_deploy.errors import DataError, EngineError, SpecError
+from nvidia_tao_deploy.errors import BuildError, DataError, EngineError, NotANumberError, SpecError
 from nvidia_tao_deploy.network import Decode, Frame, Metric, Sample
 from nvidia_tao_deploy.pipeline.calibration import order
 from nvidia_tao_deploy.pipeline.run import Pipeline, fitting_batch_size
@@ -139,6 +139,8 @@ def loaded(backend: Backend, blob: bytes, target: Path, device: int) -> Iterator
         try:
             with backend.load(blob, path, device) as engine:
                 yield engine
+        except NotANumberError:
+            raise
         except EngineError as error:
             raise EngineError(error.message.replace(str(path), str(target)), error.hint) from error
 
@@ -152,6 +154,18 @@ def reference(model: Model) -> Iterator[Engine]:
     built = backend.build(model.proto, BuildPlan())
     with loaded(backend, built.blob, model.source, 0) as engine:
         yield engine
+
+
+@contextmanager
+def expecting_numbers(model: Model) -> Iterator[None]:
+    """Around a run of the FP32 model: NaN there is the model's fault (BuildError), not the engine's."""
+    try:
+        yield
+    except NotANumberError as error:
+        raise BuildError(
+            f"{model.source}: the FP32 model itself gives NaN: output '{error.output}' for {error.sample}",
+            hint="Check the preprocessing keys; if they are right, the model is broken and must be exported again.",
+        ) from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy import logs
-from nvidia_tao_deploy.errors import BuildError, DataError, EngineError
+from nvidia_tao_deploy.errors import BuildError, DataError, EngineError, NotANumberError
 from nvidia_tao_deploy.network import Table
 from nvidia_tao_deploy.tasks import trial
 from nvidia_tao_deploy.tasks.comparing import Comparison
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nvidia_tao_deploy.pipeline.run import Pipeline
 
 logger = logging.getLogger(__name__)
+KEEP_LAYERS = "gen_trt_engine.tensorrt.auto_layers_precision.enabled=true finds the layers to keep in FP16 or FP32"
 
 
 def verify(context: Context, model: Model, backend: Backend, built: Built, target: Path) -> dict[str, Any]:
@@ -43,7 +44,13 @@ def verify(context: Context, model: Model, backend: Backend, built: Built, targe
             trial.running(context, plan, exact, model.source) as left,
             trial.running(context, plan, engine, target) as right,
         ):
-            compare(plan, left, right, comparison)
+            compare(plan, model, left, right, comparison)
+    except NotANumberError as error:
+        raise BuildError(
+            f"gen_trt_engine.verify: the engine is not kept: its output '{error.output}' is NaN for {error.sample}, "
+            "for which the FP32 model gives numbers",
+            hint=KEEP_LAYERS,
+        ) from error
     except EngineError as error:
         raise BuildError(
             f"gen_trt_engine.verify: the new engine cannot be run here, so it is not kept: {error.message}",
@@ -54,16 +61,27 @@ def verify(context: Context, model: Model, backend: Backend, built: Built, targe
     return {**comparison.as_json(), "samples_from": plan.source}
 
 
-def compare(plan: trial.Trial, left: Pipeline, right: Pipeline, comparison: Comparison) -> None:
-    """Run both pipelines over the samples in step. Raises DataError when none can be read."""
+def compare(plan: trial.Trial, model: Model, left: Pipeline, right: Pipeline, comparison: Comparison) -> None:
+    """Run both pipelines (`left` the FP32 model's) over the samples in step.
+
+    Raises:
+        DataError: no sample can be read.
+        BuildError: the FP32 model gives NaN.
+        NotANumberError: the engine gives NaN.
+    """
     with logs.progress("verify", len(plan.samples)) as bar:
-        for (_, want), (_, have) in zip(_each(left, plan), _each(right, plan), strict=True):
+        for (_, want), (_, have) in zip(_exact(left, plan, model), _each(right, plan), strict=True):
             comparison.update(want, have)
             bar.advance(1)
     for failure in right.failures:
         logger.warning("%s It is left out.", failure.message)
     if comparison.samples == 0:
         raise DataError(f"verify: none of the {len(plan.samples)} samples of {plan.source} can be read")
+
+
+def _exact(pipeline: Pipeline, plan: trial.Trial, model: Model) -> Iterator[tuple[Any, Any]]:
+    with trial.expecting_numbers(model):
+        yield from _each(pipeline, plan)
 
 
 def _each(pipeline: Pipeline, plan: trial.Trial) -> Iterator[tuple[Any, Any]]:
@@ -106,7 +124,6 @@ def _judge(context: Context, comparison: Comparison) -> None:
     if faults:
         raise BuildError(
             f"gen_trt_engine.verify: the engine is not kept: {'; '.join(faults)}",
-            hint="gen_trt_engine.tensorrt.auto_layers_precision.enabled=true finds the layers to keep in FP16 or FP32; "
-            "more calibration pictures, or cal_algorithm=minmax, may help INT8.",
+            hint=f"{KEEP_LAYERS}; more calibration pictures, or cal_algorithm=minmax, may help INT8.",
         )
     logger.info("verify: the engine says what the FP32 model says, within the tolerance")

@@ -82,9 +82,7 @@ def test_detection(pictures: Path, at) -> None:
     at(pictures)
     exact = accuracy("dino", Path("demo/models/detector_gridsample.onnx"))
     for algorithm in ("entropy", "minmax"):
-        ran, engine = build(
-            "dino", "INT8", f"{CALIBRATION}cal_algorithm={algorithm}", f"{CALIBRATION}cal_batches=8"
-        )
+        ran, engine = build("dino", "INT8", f"{CALIBRATION}cal_algorithm={algorithm}", f"{CALIBRATION}cal_batches=8")
         assert ran.code == 0, ran.text
         assert accuracy("dino", engine) >= exact - 0.01, algorithm
 

@@ -6,18 +6,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import h5py
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from nvidia_tao_deploy.engine.calibration import cache
 from nvidia_tao_deploy.engine.contract import LayerPrecision
-from nvidia_tao_deploy.graph import layers
+from nvidia_tao_deploy.graph import layers, precision
 from nvidia_tao_deploy.graph.model import is_quantised
+from tests import makers
 from tests.calibration.conftest import CALIBRATION, Int8Job
 from tests.makers import strict_json, tiny_model
 
@@ -142,6 +145,34 @@ def test_unreadable_pictures(int8: Int8Job) -> None:
     assert ran.code == 3 and "no other is left to take its place" in ran.err and not int8.cache.exists()
 
 
+def test_all_chosen_pictures_unreadable(int8: Int8Job) -> None:
+    """Those that come next in the order take their place; only when there is none is that an error."""
+    pictures = sorted(int8.images.glob("*/*.png"))
+    few = (f"{CALIBRATION}cal_batch_size=1", f"{CALIBRATION}cal_batches=1")
+    for path in pictures[:8]:
+        path.write_bytes(b"no picture")
+    ran = int8.build(*few)
+    assert ran.code == 0 and strict_json(int8.facts.read_text())["data"]["used"] == 1
+    pictures[8].write_bytes(b"no picture")
+    int8.cache.unlink()
+    int8.engine.unlink()
+    ran = int8.build(*few)
+    assert ran.code == 3 and f"{CALIBRATION}cal_image_dir: none of the 9 pictures can be read; the first: " in ran.err
+    assert "Name folders with pictures" in ran.err and not int8.cache.exists() and not int8.engine.exists()
+
+
+def test_one_picture_where_more_are_asked_for(int8: Int8Job) -> None:
+    for path in sorted(int8.images.glob("*/*.png"))[1:]:
+        path.unlink()
+    ran = int8.build()
+    assert ran.code == 3 and "cal_image_dir: 1 picture; cal_batch_size 3 x cal_batches 2 needs 6." in ran.err
+
+
+def test_few_pictures_are_a_matter_of_calibration_only(int8: Int8Job) -> None:
+    assert "ranges of a whole network need more" in int8.build().text
+    assert "ranges of a whole network need more" not in int8.build().text  # the cache fits
+
+
 def test_missing_folder(int8: Int8Job) -> None:
     ran = int8.build(f"{CALIBRATION}cal_image_dir=[{int8.root}/nowhere]")
     assert ran.code == 3 and "nowhere (gen_trt_engine.tensorrt.calibration.cal_image_dir): no such folder" in ran.err
@@ -162,6 +193,35 @@ def test_not_a_number_in_the_model(int8: Int8Job) -> None:
     assert files(int8.root) == before
 
 
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_weights_that_are_not_numbers_are_named(precision: str, int8: Int8Job) -> None:
+    int8.change_model(np.nan)
+    before = files(int8.root)
+    ran = int8.build(f"gen_trt_engine.tensorrt.data_type={precision}")
+    what = {"int8": "calibration", "fp16": "FP16 overflow check"}[precision]
+    assert ran.code == 4 and f"{what}: tensor 'product' (MatMul 'product') has NaN among its values" in ran.err
+    assert "Its weights 'weight' hold NaN or infinity: the model is broken" in ran.err
+    assert files(int8.root) == before
+
+
+@pytest.mark.parametrize("kind", ["none", "half"])
+def test_a_model_that_cannot_be_quantised_is_not_calibrated(kind: str, int8: Int8Job) -> None:
+    proto = onnx.load(str(int8.model))
+    if kind == "none":
+        nodes = [node for node in proto.graph.node if node.op_type in ("GlobalAveragePool", "Flatten")]
+        nodes[0].input[0], nodes[1].output[0] = "input", "output"
+        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+        del proto.graph.node[:], proto.graph.initializer[:]
+        proto.graph.node.extend(nodes)
+    else:
+        proto, _ = precision.typed(proto, "fp16")
+    onnx.save(proto, str(int8.model))
+    before = files(int8.root)
+    ran = int8.build()
+    assert ran.code == 4 and "nothing in the model can be quantised to INT8" in ran.err and "as FP32" in ran.err
+    assert "Calibrating" not in ran.text and files(int8.root) == before
+
+
 def test_tensors_that_are_always_zero_are_left_alone(int8: Int8Job) -> None:
     model = onnx.load(str(int8.model))
     nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
@@ -179,7 +239,10 @@ def test_tensors_that_are_always_zero_are_left_alone(int8: Int8Job) -> None:
 def test_model_with_qdq_nodes_is_taken_as_it_is(int8: Int8Job) -> None:
     assert int8.build().code == 0
     int8.engine.rename(int8.model)
-    ran = int8.build(data=False, cache=False)
+    scales = int8.root / "qat.json"
+    scales.write_text("not read")
+    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", data=False, cache=False)
+    assert "cal_json_file has no effect: the model has Q/DQ nodes with its own ranges" in ran.text
     assert ran.code == 0 and "carries Q/DQ nodes: its own ranges count, no calibration is run" in ran.text
     assert details(int8)["ranges"] == "the model's own Q/DQ nodes"
 
@@ -203,9 +266,65 @@ def test_ranges_of_quantisation_aware_training(int8: Int8Job) -> None:
     assert "1 tensors are not in the model: elsewhere" in ran.text
     # scale = amax / 127 = 0.01 = 3c23d70a
     assert int8.cache.read_text().splitlines()[1] == "flat: 3c23d70a"
-    anew = (f"{CALIBRATION}force_ptq=true", f"{CALIBRATION}cal_force=true")
-    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", *anew)
-    assert ran.code == 0 and details(int8)["ranges"].startswith("calibration")
+    missing = details(int8)["tensors_without_range"]
+    assert len(missing) == 7 and {"input", "product", "output"} < set(missing) and "flat" not in missing
+
+
+def test_force_ptq_calibrates_although_ranges_of_training_and_their_cache_are_there(int8: Int8Job) -> None:
+    scales = int8.root / "qat.json"
+    scales.write_text(json.dumps({"tensor_scales": {"flat": 1.27}}))
+    key = f"{CALIBRATION}cal_json_file={scales}"
+    assert int8.build(key).code == 0 and len(cache.read(int8.cache).amax) == 1
+    again = int8.build(key)
+    assert again.code == 0 and "left as it is" not in again.text
+    ran = int8.build(key, f"{CALIBRATION}force_ptq=true")
+    assert ran.code == 0 and details(int8)["ranges"].startswith("calibration (entropy")
+    assert "algorithm was quantisation-aware training, now entropy" in ran.text
+    assert len(cache.read(int8.cache).amax) == 8
+    kept = int8.cache.read_bytes()
+    ran = int8.build(key)  # and back: the cache of calibration is not what the engine is made from
+    assert ran.code == 0 and "left as it is; the ranges of cal_json_file are used" in ran.text
+    assert details(int8)["ranges"].startswith("quantisation-aware training") and int8.cache.read_bytes() == kept
+    about = strict_json(int8.engine.with_name("tiny.engine.json").read_text())["calibration"]
+    assert about["algorithm"] == "quantisation-aware training"
+    assert about["cal_json_sha256"] == hashlib.sha256(scales.read_bytes()).hexdigest()
+
+
+def test_ranges_of_training_of_another_network_leave_nothing(int8: Int8Job) -> None:
+    scales = int8.root / "qat.json"
+    scales.write_text(json.dumps({"tensor_scales": {"conv1/Relu": 1.27}}))
+    before = files(int8.root)
+    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", data=False)
+    assert ran.code == 4 and "(cal_json_file): none of its 1 tensors is in the model" in ran.err
+    assert files(int8.root) == before
+
+
+def test_every_range_of_training_is_that_of_its_tensor(int8: Int8Job) -> None:
+    """tiny_model has one layer; another one makes a second tensor that is quantised."""
+    proto = onnx.load(str(int8.model))
+    last = proto.graph.node[-1]
+    last.output[0] = "before"
+    proto.graph.initializer.append(numpy_helper.from_array(np.eye(3, dtype=np.float32), "identity"))
+    proto.graph.node.append(helper.make_node("MatMul", ["before", "identity"], ["output"], name="second"))
+    onnx.save(proto, str(int8.model))
+    scales = int8.root / "qat.json"
+    scales.write_text(json.dumps({"tensor_scales": {"flat": 1.27, "before": 25.4}}))
+    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", data=False)
+    assert ran.code == 0, ran.text
+    stored = {item.name: numpy_helper.to_array(item) for item in onnx.load(str(int8.engine)).graph.initializer}
+    np.testing.assert_allclose([stored["flat__scale"], stored["before__scale"]], [0.01, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(list(cache.read(int8.cache).amax.values()), [1.27, 25.4], rtol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_ranges_of_training_without_int8_have_no_effect_and_that_is_said(precision: str, int8: Int8Job) -> None:
+    scales = int8.root / "qat.json"
+    scales.write_text(json.dumps({"tensor_scales": {"flat": 1.27}}))
+    ran = int8.build(
+        f"{CALIBRATION}cal_json_file={scales}", f"gen_trt_engine.tensorrt.data_type={precision}", data=False
+    )
+    assert ran.code == 0 and f"cal_json_file has no effect: data_type is {precision.upper()}" in ran.text
+    assert not is_quantised(onnx.load(str(int8.engine)))
 
 
 def test_tensorfile_is_written_once_and_then_read(int8: Int8Job) -> None:
@@ -246,3 +365,83 @@ def test_fp16_keeps_what_overflows_in_fp32(int8: Int8Job) -> None:
 def test_rules_of_our_own_may_fit_no_layer() -> None:
     rules = (LayerPrecision("gone", "fp32", optional=True), LayerPrecision("a*", "fp16"))
     assert layers.match(rules, ["a1", "b"]) == {"a1": "fp16"}
+
+
+def places(root: Path) -> dict[str, tuple[str, int, str]]:
+    """File names that cannot be written -> exit code, and what is said about them."""
+    (root / "folder").mkdir(exist_ok=True)
+    (root / "file").write_text("in the way")
+    return {
+        "a folder": (f"{root}/folder", 2, f"{root}/folder is a folder; expected a"),
+        "below a file": (f"{root}/file/x", 1, f"{root}/file/x: cannot be written: {root}/file is not a folder"),
+        "not creatable": ("/proc/none/x", 1, "/proc/none/x: cannot be written: "),  # nobody writes there, root included
+        "read-only": ("/sys/x", 1, "/sys/x: cannot be written: "),
+    }
+
+
+KINDS = ("a folder", "below a file", "not creatable", "read-only")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "key", [f"{CALIBRATION}cal_cache_file", f"{CALIBRATION}cal_data_file", "gen_trt_engine.trt_engine"]
+)
+def test_what_cannot_be_written_is_said_before_a_picture_is_read(key: str, kind: str, int8: Int8Job) -> None:
+    """No picture is readable: whoever reads one first says that."""
+    place, code, message = places(int8.root)[kind]
+    for path in int8.images.glob("*/*.png"):
+        path.write_bytes(b"no picture")
+    before = tree(int8.root)
+    ran = int8.build(f"{key}={place}", cache=False)
+    assert ran.code == code and f"{key}: " in ran.err and message in ran.err, ran.text
+    assert "no picture" not in ran.text and "cannot be read" not in ran.text
+    assert kind == "a folder" or "in a folder that can be written to" in ran.err
+    assert tree(int8.root) == before
+    assert message in str(int8.status("gen_trt_engine")[-1]["message"])
+
+
+def tree(root: Path) -> set[str]:
+    """All files and folders but the results."""
+    return {str(item) for item in root.rglob("*") if not item.is_relative_to(root / "results")}
+
+
+def test_files_beside_the_engine_and_the_cache_count_too(int8: Int8Job) -> None:
+    for name in ("tiny.engine.json", "calibration.cache.json", "tiny.engine.report.json"):
+        (int8.root / name).mkdir()
+        ran = int8.build("gen_trt_engine.report=true")
+        assert ran.code == 2 and f"{name} is a folder" in ran.err
+        (int8.root / name).rmdir()
+    assert not int8.engine.exists() and not int8.cache.exists()
+
+
+def test_a_cache_that_fits_is_used_where_nothing_can_be_written(int8: Int8Job) -> None:
+    assert int8.build().code == 0
+    store = int8.root / "store"
+    store.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(store)], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        for path in (int8.cache, int8.facts):
+            shutil.copy(path, store)
+        subprocess.run(["mount", "-o", "remount,ro", str(store)], check=True)
+        file = f"{CALIBRATION}cal_cache_file={store}/calibration.cache"
+        ran = int8.build(file, cache=False)
+        assert ran.code == 0 and "calibration is not run again" in ran.text
+        for path in int8.images.glob("*/*.png"):
+            path.write_bytes(b"no picture")
+        ran = int8.build(file, f"{CALIBRATION}cal_force=true", cache=False)
+        assert ran.code == 1 and "cal_cache_file: " in ran.err and "Read-only file system" in ran.err
+        makers.colour_folders(int8.images)
+        ran = int8.build(file, f"{CALIBRATION}cal_algorithm=minmax", cache=False)
+        assert ran.code == 1 and "cal_cache_file: " in ran.err and "Read-only file system" in ran.err
+        assert "Calibrating 8 tensors" not in ran.text
+    finally:
+        subprocess.run(["umount", "-l", str(store)], check=True)
+
+
+def test_ranges_of_training_that_cannot_be_kept_are_said_first(int8: Int8Job) -> None:
+    scales = int8.root / "qat.json"
+    scales.write_text(json.dumps({"tensor_scales": {"flat": 1.27}}))
+    ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", f"{CALIBRATION}cal_cache_file=/proc/none/x", cache=False)
+    assert ran.code == 1 and "cal_cache_file: /proc/none/x: cannot be written" in ran.err
+    assert not int8.engine.exists()

@@ -38,3 +38,12 @@ def test_rule_that_fits_nothing_names_the_nearest():
     with pytest.raises(BuildError, match="no layer is named '/haed/fc'") as caught:
         layers.match(layers.parse(["/haed/fc:fp32"]), ["/head/fc", "/body/conv"])
     assert caught.value.hint == "Nearest: /head/fc."
+
+
+def test_a_name_that_others_go_on_from_stands_for_them() -> None:
+    names = ["/head/fc", "/head/relu", "/header", "/head2/fc", "/body"]
+    assert layers.match([LayerPrecision("/head", "fp32")], names) == {"/head/fc": "fp32", "/head/relu": "fp32"}
+    assert layers.match([LayerPrecision("/head", "fp32")], [*names, "/head"]) == {"/head": "fp32"}
+    assert layers.match([LayerPrecision("/head/", "fp32")], names) == {"/head/fc": "fp32", "/head/relu": "fp32"}
+    with pytest.raises(BuildError, match="no layer is named '/hea'"):
+        layers.match([LayerPrecision("/hea", "fp32")], names)

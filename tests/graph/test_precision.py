@@ -45,7 +45,7 @@ def test_classifier_is_fp16_inside_and_float32_outside():
     assert model.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
     assert model.graph.output[0].type.tensor_type.elem_type == TensorProto.FLOAT
     assert {tensor.data_type for tensor in model.graph.initializer} == {HALF}
-    assert report.narrow == 10
+    assert len(report.narrow) == 10
     casts = [node for node in model.graph.node if node.op_type == "Cast"]
     assert len(casts) == 2, "one at each border"
     feeds = {"input": RANDOM.normal(size=(4, 3, 32, 32)).astype(np.float32)}
@@ -167,7 +167,7 @@ def test_layers_narrowed_by_rule():
     model, report = precision.typed(models.classifier(), "fp32", (LayerPrecision("/body/conv", "fp16"),))
     assert output_type(model, "/body/conv") == HALF
     assert output_type(model, "/stem/conv") == TensorProto.FLOAT
-    assert report.narrow == 1
+    assert len(report.narrow) == 1
 
 
 def test_rule_against_a_rule_of_ours():
@@ -228,3 +228,68 @@ def test_functions_are_inlined():
 def test_precisions_this_route_does_not_have():
     with pytest.raises(BuildError, match="data_type INT8 is not supported"):
         precision.apply(models.classifier(), BuildPlan(precision="int8"))
+
+
+def two_products() -> tuple[onnx.ModelProto, np.ndarray, np.ndarray]:
+    """x [N, 8] -> tanh(x @ a + 3) @ b, with the tanh as an operator of its own."""
+    w = models.Weights(5)
+    nodes = [
+        helper.make_node("MatMul", ["x", w.normal("a", 8, 8)], ["p"], name="/a"),
+        helper.make_node("Add", ["p", w.given("three", 3.0, np.float32)], ["q"], name="/add"),
+        helper.make_node("Reshape", ["q", w.given("shape", [-1, 8], np.int64)], ["r"], name="/reshape"),
+        helper.make_node("MatMul", ["r", w.normal("b", 8, 4)], ["y"], name="/b"),
+    ]
+    proto = models.model(nodes, [models.value("x", 1, "n", 8)], [models.value("y", 1, "n", 4)], w.tensors)
+    a, b = (numpy_helper.to_array(tensor) for tensor in w.tensors if len(tensor.dims) == 2)
+    return proto, a, b
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("fp16", np.float16), ("bf16", ml_dtypes.bfloat16)])
+@pytest.mark.parametrize("kept", ["", "/add"])
+def test_simulated_rounding_is_that_of_the_type(name: str, dtype: type, kept: str) -> None:
+    def rounded(values: np.ndarray) -> np.ndarray:
+        return values.astype(np.float32).astype(dtype).astype(np.float32)
+
+    proto, a, b = two_products()
+    x = RANDOM.normal(size=(16, 8)).astype(np.float32)
+    rules = (LayerPrecision(kept, "fp32"),) if kept else ()
+    simulated, report = precision.typed(proto, name, rules, simulate=True)
+    assert report.narrow == ["/a", "/b"] if kept else ["/a", "/add", "/reshape", "/b"]
+    added = rounded(rounded(x) @ rounded(a)) + np.float32(3)
+    expected = rounded(rounded(added) @ rounded(b))
+    np.testing.assert_allclose(run(simulated, {"x": x})[0], expected, rtol=2 * float(ml_dtypes.finfo(dtype).eps))
+    exact = run(proto, {"x": x})[0]
+    assert np.abs(expected - exact).max() > 5 * np.abs(run(simulated, {"x": x})[0] - expected).max()
+
+
+def test_simulated_fp16_overflows_where_onnxruntimes_own_does_not() -> None:
+    """What the simulation is for: ONNX Runtime runs neighbouring FP16 nodes on a CPU in float32, without rounding."""
+    w = models.Weights()
+    nodes = [
+        helper.make_node("Mul", ["x", w.given("k", 1000.0, np.float32)], ["large"], name="/up"),
+        helper.make_node("MatMul", ["large", w.given("w", np.eye(3) / 1000, np.float32)], ["y"], name="/down"),
+    ]
+    proto = models.model(nodes, [models.value("x", 1, "n", 3)], [models.value("y", 1, "n", 3)], w.tensors)
+    rules = (LayerPrecision("*", "fp16"),)
+    x = np.full((1, 3), 100, np.float32)
+    assert not np.all(np.isfinite(run(precision.typed(proto, "fp16", rules, simulate=True)[0], {"x": x})[0]))
+    kept = (LayerPrecision("/up", "fp32"), LayerPrecision("/down", "fp32"))
+    np.testing.assert_allclose(run(precision.typed(proto, "fp16", kept, simulate=True)[0], {"x": x})[0], 100, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [models.classifier, models.awkward, models.many_types])
+@pytest.mark.parametrize("name", ["fp16", "bf16"])
+def test_simulated_graphs_are_float32_and_run(make: object, name: str) -> None:
+    proto = make()  # type: ignore[operator]
+    simulated, report = precision.typed(proto, name, simulate=True)
+    real, same = precision.typed(proto, name)
+    assert report.narrow == same.narrow and report.kept == same.kept
+    shapes = {
+        value.name: [dim.dim_value or 2 for dim in value.type.tensor_type.shape.dim] for value in proto.graph.input
+    }
+    feeds = {key: RANDOM.random(shape, dtype=np.float32) for key, shape in shapes.items()}
+    exact = run(proto, feeds)[0]
+    np.testing.assert_allclose(run(simulated, feeds)[0], exact, atol=0.05)
+    stored = {tensor.data_type for tensor in simulated.graph.initializer}
+    assert not stored & {HALF, TensorProto.BFLOAT16}
+    assert [output.name for output in simulated.graph.output] == [output.name for output in real.graph.output]

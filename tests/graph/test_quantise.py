@@ -16,6 +16,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from nvidia_tao_deploy.engine.contract import LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import precision, quantise
+from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY
 from nvidia_tao_deploy.graph.model import is_quantised
 from tests.graph import models
 from tests.graph.models import FLOAT, Weights, model, value
@@ -155,6 +156,17 @@ def test_layers_kept_out_by_rule_by_name_by_missing_and_by_zero_range() -> None:
     del amax["b"]
     report = quantise.quantise(proto, amax)[1]
     assert report.kept == {"second": "no range for 'b'"} and report.missing == ["b"]
+
+
+@pytest.mark.parametrize(("name", "left"), [("second", "second"), ("sum", "")])
+def test_nodes_that_compute_in_float32_only_are_left_alone(name: str, left: str) -> None:
+    proto = residual()
+    marked = next(node for node in proto.graph.node if node.name == name)
+    marked.doc_string = FLOAT32_ONLY
+    before = list(marked.input)
+    result, report = quantise.quantise(proto, dict.fromkeys(("input", "a", "b", "c", "d"), 1.0))
+    assert list(next(node for node in result.graph.node if node.name == name).input) == before
+    assert report.quantised == [layer for layer in ("first", "second") if layer != left]
 
 
 @pytest.mark.parametrize(

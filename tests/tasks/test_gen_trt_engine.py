@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nvidia_tao_deploy.engine.onnxruntime.backend import OnnxRuntimeBackend
+from nvidia_tao_deploy.engine.tensorrt.backend import TensorRTBackend, TensorRTRTXBackend
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.graph import layers
 from tests.conftest import ColourJob
@@ -234,3 +236,22 @@ def test_an_engine_is_not_replaced_by_a_model_of_another_kind(colours: ColourJob
     assert first["onnx"]["sha256"] != second["onnx"]["sha256"] and second["precision"] == "fp16"
     assert second["engine_bytes"] == colours.engine.stat().st_size
     shutil.rmtree(colours.results)
+
+
+@pytest.mark.parametrize(("uses", "code"), [(True, 1), (False, 0)])
+def test_timing_cache_that_cannot_be_written(
+    colours: ColourJob, uses: bool, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said before the model is read, where the backend has one; elsewhere the key has no effect."""
+    monkeypatch.setattr(OnnxRuntimeBackend, "timing_cache", uses)
+    ran = colours.run("gen_trt_engine", "gen_trt_engine.timing_cache=/proc/none/timing.cache")
+    assert ran.code == code and colours.engine.exists() is not uses
+    assert ("gen_trt_engine.timing_cache: /proc/none/timing.cache: cannot be written" in ran.err) is uses
+    assert ("opset 17" in ran.text) is not uses
+    ran = colours.run("gen_trt_engine", f"gen_trt_engine.timing_cache={colours.images}")
+    assert ran.code == 2 * uses and ("is a folder; expected a file name" in ran.err) is uses
+
+
+def test_which_backends_have_a_timing_cache() -> None:
+    backends = (TensorRTBackend(), TensorRTRTXBackend(), OnnxRuntimeBackend())
+    assert [backend.timing_cache for backend in backends] == [True, False, False]

@@ -177,3 +177,36 @@ def test_pictures_that_calibrated_come_last(tmp_path: Path, colours: ColourJob) 
     expected = order(picture_samples(colours.images), 0)[6:]
     assert [sample.name for sample in plan.samples] == [sample.name for sample in expected]
     assert plan.subtask == "evaluate" and plan.source.endswith("cal_image_dir")
+
+
+def change_offset(model: onnx.ModelProto, value: float) -> onnx.ModelProto:
+    """A copy of the tiny model whose last constant is `value`."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    offset = next(tensor for tensor in copy.graph.initializer if tensor.name == "offset")
+    offset.CopyFrom(numpy_helper.from_array(np.full(3, value, np.float32), "offset"))
+    return copy
+
+
+def test_an_engine_that_gives_nan_is_not_kept(colours: ColourJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = OnnxRuntimeBackend.build
+
+    def broken(self, model, plan):  # type: ignore[no-untyped-def]
+        return build(self, model if plan.precision == "fp32" else change_offset(model, np.nan), plan)
+
+    monkeypatch.setattr(OnnxRuntimeBackend, "build", broken)
+    colours.engine.write_bytes(b"the old engine")
+    ran = colours.run("gen_trt_engine", VERIFY, "gen_trt_engine.tensorrt.data_type=fp16")
+    assert ran.code == 4 and "the engine is not kept: its output 'output' is NaN for" in ran.err
+    assert "auto_layers_precision.enabled=true" in ran.err and "cannot be run here" not in ran.err
+    assert colours.engine.read_bytes() == b"the old engine"
+
+
+@pytest.mark.parametrize(
+    "option", [VERIFY, "gen_trt_engine.tensorrt.auto_layers_precision.enabled=true"], ids=["verify", "search"]
+)
+def test_a_model_that_gives_nan_itself_is_blamed_itself(colours: ColourJob, option: str) -> None:
+    onnx.save(change_offset(onnx.load(str(colours.model)), np.nan), str(colours.model))
+    ran = colours.run("gen_trt_engine", option, "gen_trt_engine.tensorrt.data_type=fp16")
+    assert ran.code == 4 and f"{colours.model}: the FP32 model itself gives NaN: output 'output' for" in ran.err
+    assert "preprocessing" in ran.err and not colours.engine.exists()

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
 
-from nvidia_tao_deploy.engine.calibration import obtain
-from nvidia_tao_deploy.engine.contract import BuildPlan
+from nvidia_tao_deploy.engine.calibration import obtain, overflow
+from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.graph import plugins, quantise
 from nvidia_tao_deploy.graph.model import is_quantised
 
@@ -19,7 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 def quantised(
-    model: onnx.ModelProto, plan: BuildPlan, float_weights: bool, measured: onnx.ModelProto | None = None
+    model: onnx.ModelProto,
+    plan: BuildPlan,
+    float_weights: bool,
+    measured: onnx.ModelProto | None = None,
+    fp16_rest: bool = False,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """The model with Q/DQ pairs when the plan asks for INT8 or FP8, and facts for the engine's json.
 
@@ -30,6 +35,7 @@ def quantised(
         plan: precision, layers_precision and calibration count.
         float_weights: see `graph.quantise.quantise`.
         measured: the model that is run to find ranges, its plugin nodes replaced first; default `model`.
+        fp16_rest: what is not quantised becomes FP16: nodes whose values do not fit are named in "beyond_fp16".
 
     Raises:
         SpecError, DataError, BuildError: no ranges, or a graph that cannot be quantised.
@@ -40,7 +46,9 @@ def quantised(
     if is_quantised(model):
         logger.info("The model carries Q/DQ nodes: its own ranges count, no calibration is run")
         return model, {"ranges": "the model's own Q/DQ nodes"}
-    found = obtain.ranges(plugins.rewrite(measured)[0] if measured is not None else model, plan.calibration)
+    quantise.needed(model, quantise.FORMATS[plan.precision])  # before calibration: there may be nothing to quantise
+    standard = plugins.rewrite(measured)[0] if measured is not None else model
+    found = obtain.ranges(standard, plan.calibration, everything=fp16_rest)
     result, report = quantise.quantise(
         model, found.amax, quantise.FORMATS[plan.precision], plan.layers_precision, float_weights
     )
@@ -51,12 +59,16 @@ def quantised(
         "ranges": found.source,
         "quantised_nodes": len(report.quantised),
         "not_quantised": report.kept,
+        **({"beyond_fp16": [rule.pattern for rule in overflow.rules(model, found.amax)]} if fp16_rest else {}),
+        **({"tensors_without_range": list(found.missing)} if found.missing else {}),
     }
 
 
-def rest(plan: BuildPlan, precision: str) -> BuildPlan:
-    """The plan for what is not quantised: floats in `precision`, with the layer rules that are about floats."""
+def rest(plan: BuildPlan, precision: str, beyond_fp16: Sequence[str] = ()) -> BuildPlan:
+    """The plan for what is not quantised: floats in `precision`, with the layer rules that are about floats and nodes
+    that FP16 cannot hold in FP32."""
     if plan.precision not in quantise.FORMATS:
         return plan
     rules = tuple(rule for rule in plan.layers_precision if rule.dtype not in quantise.FORMATS)
-    return dataclasses.replace(plan, precision=precision, layers_precision=rules)
+    kept = tuple(LayerPrecision(name, "fp32", optional=True) for name in beyond_fp16)
+    return dataclasses.replace(plan, precision=precision, layers_precision=(*rules, *kept))

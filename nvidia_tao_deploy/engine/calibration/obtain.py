@@ -6,18 +6,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nvidia_tao_deploy.engine.calibration import cache
+from nvidia_tao_deploy.engine.calibration import cache, qat
 from nvidia_tao_deploy.engine.contract import Calibration
 from nvidia_tao_deploy.errors import BuildError, SpecError
+from nvidia_tao_deploy.files import check_writable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import onnx
 
 logger = logging.getLogger(__name__)
 SHOWN = 5
+FEW = 32
+"""Below this many pictures the ranges depend on which ones they are; a warning says so."""
 SECTION = "gen_trt_engine.tensorrt.calibration"
 
 
@@ -28,14 +33,21 @@ class Ranges:
     Attributes:
         amax: largest magnitude to cover, by tensor name.
         source: where they come from, one line for the log and the engine's json.
+        missing: activations of the model that have none; filled in by `compared`.
     """
 
     amax: Mapping[str, float]
     source: str
+    missing: tuple[str, ...] = ()
 
 
-def ranges(model: onnx.ModelProto, calibration: Calibration | None) -> Ranges:
+def ranges(model: onnx.ModelProto, calibration: Calibration | None, everything: bool = False) -> Ranges:
     """Ranges for a float32 model without plugins.
+
+    Args:
+        model: float32, without plugins.
+        calibration: where they come from.
+        everything: of all activations; otherwise, where no cache is written, only of those that are quantised.
 
     Raises:
         SpecError: there is neither calibration data nor a cache.
@@ -47,10 +59,10 @@ def ranges(model: onnx.ModelProto, calibration: Calibration | None) -> Ranges:
 
     known = known_ranges(calibration)
     names = activations(model)
-    if calibration is not None and calibration.cache_file is None:
+    if calibration is not None and calibration.cache_file is None and not everything:
         names = needed(model)  # nobody else will read the ranges
     if known is not None:
-        compare_names(known, names)
+        known = compared(known, names)
         keep(calibration, known)
         return known
     wanted = with_data(calibration)
@@ -67,9 +79,12 @@ def ranges(model: onnx.ModelProto, calibration: Calibration | None) -> Ranges:
 def known_ranges(calibration: Calibration | None) -> Ranges | None:
     """Ranges that need no calibration: of quantisation-aware training, or of a cache that fits; else None."""
     if calibration is not None and calibration.ranges is not None:
-        return Ranges(calibration.ranges, "quantisation-aware training (cal_json_file)")
+        return Ranges(calibration.ranges, f"{qat.ALGORITHM} (cal_json_file)")
     found = reusable(calibration)
     if found is None:
+        if calibration is not None and calibration.batches is not None:
+            check_cache_file(calibration.cache_file)
+            _warn_of_few(calibration.count * calibration.batch_size)
         return None
     assert calibration is not None and calibration.cache_file is not None
     return Ranges(found.amax, f"cache {calibration.cache_file}")
@@ -109,6 +124,26 @@ def reusable(calibration: Calibration | None) -> cache.Cache | None:
     return None
 
 
+def _warn_of_few(pictures: int) -> None:
+    if pictures < FEW:
+        logger.warning(
+            "Calibrating with %d picture%s: ranges of a whole network need more, 100 to 500 as a rule. "
+            "Raise %s.cal_batches.", pictures, "" if pictures == 1 else "s", SECTION,
+        )  # fmt: skip
+
+
+def check_cache_file(path: Path | None) -> None:
+    """Find out before calibration that its result could not be kept.
+
+    Raises:
+        SpecError: cal_cache_file names a folder.
+        TaoDeployError: the file cannot be written.
+    """
+    if path is not None:
+        for file in (path, cache.facts_path(path)):
+            check_writable(file, f"{SECTION}.cal_cache_file")
+
+
 def wanted_facts(calibration: Calibration) -> dict[str, object]:
     """What the cache would be made from now."""
     facts = dict(calibration.facts)
@@ -144,11 +179,12 @@ def keep(calibration: Calibration | None, known: Ranges) -> None:
     """Write ranges of quantisation-aware training as a cache file, where one is named and none is there yet."""
     if calibration is None or calibration.ranges is None or calibration.cache_file is None:
         return
-    path = calibration.cache_file
+    path, text = calibration.cache_file, cache.format_text(known.amax, cache.header("entropy"))
     if path.exists():
-        logger.warning("%s: there already, and left as it is; the ranges of cal_json_file are used", path)
+        if path.read_bytes() != text.encode():
+            logger.warning("%s: there already, and left as it is; the ranges of cal_json_file are used", path)
         return
-    cache.write(path, cache.format_text(known.amax, cache.header("entropy")), {"calibrated_by": known.source})
+    cache.write(path, text, {**calibration.facts, "algorithm": qat.ALGORITHM, "calibrated_by": known.source})
     logger.info("Written: %s", path)
 
 
@@ -157,8 +193,9 @@ def describe(calibration: Calibration) -> str:
     return f"calibration ({calibration.algorithm}, {calibration.count * calibration.batch_size} pictures)"
 
 
-def compare_names(known: Ranges, tensors: Collection[str]) -> list[str]:
-    """Say which of a model's activations have no range, and which ranges belong to nothing; returns the former.
+def compared(known: Ranges, tensors: Collection[str]) -> Ranges:
+    """The ranges with `missing` filled in; says which of a model's activations those are, and which ranges belong to
+    nothing.
 
     TensorRT names what it fuses or adds "(Unnamed Layer* 7) [...]"; such entries are no reason for doubt.
 
@@ -181,7 +218,7 @@ def compare_names(known: Ranges, tensors: Collection[str]) -> list[str]:
         )  # fmt: skip
     if foreign:
         logger.info("%s: %d tensors are not in the model: %s", known.source, len(foreign), _some(foreign))
-    return lacking
+    return replace(known, missing=tuple(lacking))
 
 
 def _some(names: list[str]) -> str:

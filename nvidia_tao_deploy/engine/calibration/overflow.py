@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
+from collections.abc import Mapping
 
 import onnx
 
@@ -42,15 +43,24 @@ def plan_for(model: onnx.ModelProto, plan: BuildPlan) -> BuildPlan:
     from nvidia_tao_deploy.engine.calibration.ranges import observe
 
     batches = itertools.islice(calibration.batches(), BATCHES)
-    amax = observe(model, activations(model), batches, "minmax")
+    amax = observe(model, activations(model), batches, "minmax", what="FP16 overflow check")
+    return dataclasses.replace(plan, layers_precision=(*plan.layers_precision, *rules(model, amax)))
+
+
+def rules(model: onnx.ModelProto, amax: Mapping[str, float]) -> tuple[LayerPrecision, ...]:
+    """FP32 rules for nodes that make or take values near FP16's limit or beyond, with a warning; () for none.
+
+    Args:
+        model: float32, without plugins.
+        amax: largest magnitude by activation. Ranges of calibration will do: they are cut off by little.
+    """
     large = {name for name, value in amax.items() if value > MARGIN * HALF_MAX}
     nodes = [label(node) for node in model.graph.node if large & {*node.input, *node.output}]
     if not nodes:
-        return plan
+        return ()
     worst = max(large, key=lambda name: amax[name])
     logger.warning(
         "FP16: %d nodes are kept in FP32: their values come near FP16's limit of %g on the calibration pictures "
         "(largest: %.3g in '%s')", len(nodes), HALF_MAX, amax[worst], worst,
     )  # fmt: skip
-    rules = tuple(LayerPrecision(name, "fp32", optional=True) for name in nodes)
-    return dataclasses.replace(plan, layers_precision=(*plan.layers_precision, *rules))
+    return tuple(LayerPrecision(name, "fp32", optional=True) for name in nodes)

@@ -11,6 +11,8 @@ from pathlib import Path
 from nvidia_tao_deploy.errors import DataError
 
 FIELD = "tensor_scales"
+ALGORITHM = "quantisation-aware training"
+"""What the json files beside cache and engine name as the algorithm."""
 
 
 def read(path: Path) -> dict[str, float]:

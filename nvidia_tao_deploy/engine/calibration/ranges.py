@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+CALIBRATION = "calibration"
 BYTES_AT_ONCE = 512 << 20
 """Memory for the activations of one run. Rows of a batch are run in smaller parts where they would take more."""
 
@@ -31,6 +32,7 @@ def observe(
     batches: Iterable[Mapping[str, np.ndarray]],
     algorithm: str,
     percent: float = 99.99,
+    what: str = CALIBRATION,
 ) -> dict[str, float]:
     """The range of each tensor.
 
@@ -39,6 +41,7 @@ def observe(
         tensors: names of float32 values, the model's inputs included.
         batches: feeds by input name.
         algorithm: "entropy", "minmax" or "percentile" (then `percent` counts).
+        what: what the ranges are for, for messages.
 
     Returns:
         amax by tensor name; 0 for tensors that were zero throughout (named in a warning).
@@ -57,15 +60,17 @@ def observe(
                 histograms[name].add(values)
             except BuildError as error:
                 raise BuildError(
-                    f"calibration: tensor '{name}' ({_producer(model, name)}) has {error.message} in batch {number}",
-                    hint="The FP32 model itself overflows on this data: check the preprocessing keys and the model.",
+                    f"{what}: tensor '{name}' ({_producer(model, name)}) has {error.message} in batch {number}",
+                    hint=_blame(model, name),
                 ) from None
     found = {name: observers.amax(histogram, algorithm, percent) for name, histogram in histograms.items()}
     zeros = [name for name, value in found.items() if value == 0.0]
     if zeros:
         logger.warning(
-            "Calibration: %d of %d tensors are zero on all pictures and are not quantised: %s",
-            len(zeros), len(found), ", ".join(zeros[:5]) + (" ..." if len(zeros) > 5 else ""),
+            "%s: %d of %d tensors are zero on all pictures%s: %s",
+            what.capitalize() if what == CALIBRATION else what, len(zeros), len(found),
+            " and are not quantised" if what == CALIBRATION else "",
+            ", ".join(zeros[:5]) + (" ..." if len(zeros) > 5 else ""),
         )  # fmt: skip
     return {name: found[sources.get(name, name)] for name in tensors}
 
@@ -130,6 +135,21 @@ def _session(model: onnx.ModelProto, outputs: Sequence[str]) -> Any:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
+
+
+def _blame(model: onnx.ModelProto, name: str) -> str:
+    """What to look at when the FP32 model gives NaN or infinity in a tensor."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in all_nodes(model.graph):
+        if name not in node.output:
+            continue
+        for operand in node.input:
+            if operand in weights and not np.all(np.isfinite(numpy_helper.to_array(weights[operand]))):
+                return f"Its weights '{operand}' hold NaN or infinity: the model is broken, export or train it again."
+    return "The FP32 model itself overflows on this data: check the preprocessing keys and the model."
 
 
 def _producer(model: onnx.ModelProto, name: str) -> str:

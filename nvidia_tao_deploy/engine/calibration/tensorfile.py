@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """TensorFile: calibration batches in an HDF5 file, as TAO's TF1-era networks keep them.
 
-    attributes: count (batches), shape (of every batch)
-    group /_tensorfile_array_key__<i>, i = 0..count-1
-        data set _tensorfile_array_key_ (a file of one input), or one data set per input name; gzip
+attributes: count (batches), shape (of every batch)
+group /_tensorfile_array_key__<i>, i = 0..count-1
+    data set _tensorfile_array_key_ (a file of one input), or one data set per input name; gzip
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FLOAT_QDQ = "tao_deploy.float_qdq"
 """Mark in the metadata of models that we quantised: their biases are float, so no integer kernel takes them."""
+CLIP_FUSIONS = ["ClipQuantRewrite", "ReluQuantRewrite"]
+"""ONNX Runtime 1.32 merges a Clip into the QuantizeLinear behind it, and fails when that is FP8."""
 THREADS_VARIABLE = "TAO_DEPLOY_THREADS"
 NO_BF16 = "ONNX Runtime has hardly any BF16 kernels for CPUs: use FP32 or FP16 here; TensorRT 10 and RTX have BF16."
 _DTYPES = {
@@ -37,6 +39,7 @@ class OnnxRuntimeBackend:
     """Builds and runs on the CPU, for checking specs, data and accuracy without a GPU."""
 
     name = "onnxruntime"
+    timing_cache = False
 
     def unavailable(self) -> str | None:
         try:
@@ -70,9 +73,7 @@ class OnnxRuntimeBackend:
             raise BuildError(f"ONNX Runtime refuses the model: {_first_line(error)}", hint) from error
         return Built(blob, {"onnxruntime": onnxruntime.__version__, "plugin_rewrites": rewrites, **details})
 
-    def layers(
-        self, blob: bytes, source: Path, feeds: Mapping[str, np.ndarray], device: int = 0
-    ) -> list[LayerFacts]:
+    def layers(self, blob: bytes, source: Path, feeds: Mapping[str, np.ndarray], device: int = 0) -> list[LayerFacts]:
         from nvidia_tao_deploy.engine.onnxruntime import inspection
 
         return inspection.layers(blob, source, feeds)
@@ -124,10 +125,14 @@ def session(model: bytes | str, verbose: bool = False, profile: str = "") -> Any
     options = session_options(verbose)
     if profile:
         options.enable_profiling, options.profile_file_prefix = True, profile
+    without: list[str] = []
     if isinstance(model, bytes) and FLOAT_QDQ.encode() in model:
         # our Q/DQ pairs stand around float kernels: what ONNX Runtime does for integer ones would only slow them down
         options.add_session_config_entry("session.disable_quant_qdq", "1")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        without = CLIP_FUSIONS
+    return onnxruntime.InferenceSession(
+        model, options, providers=["CPUExecutionProvider"], disabled_optimizers=without or None
+    )
 
 
 def _info(argument: Any) -> TensorInfo:

@@ -22,6 +22,7 @@ class TensorRTBackend:
     """TensorRT 8.5 and later: builds and runs on the GPU of this machine."""
 
     name = "tensorrt"
+    timing_cache = True
 
     def unavailable(self) -> str | None:
         """Names what is missing: the wheel, cuda-python, the driver or the GPU."""
@@ -58,6 +59,7 @@ class TensorRTRTXBackend:
     """TensorRT RTX: builds anywhere, without a GPU too; runs on RTX GPUs."""
 
     name = "tensorrt_rtx"
+    timing_cache = False
 
     def unavailable(self) -> str | None:
         """Only the wheel is needed: building takes no GPU. `load` says what running lacks."""

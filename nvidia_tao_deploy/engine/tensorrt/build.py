@@ -45,14 +45,17 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     if plan.precision == "fp16" and plan.calibration is not None:
         plan = overflow.plan_for(plugins.rewrite(original)[0], plan)
     model, rewrites = plugins.rewrite(model, native=dialect.plugin_names(tensorrt_log))
+    model = plugins.described(model)  # layers behind a plugin that stays are quantised and typed like all others
     typing: dict[str, Any] = {"typing": "flags"}
     feeder, calibrator = None, None
     strongly_typed = dialect.explicit_only or plan.precision == "fp8"
     if strongly_typed:
-        model, typing = _typed(model, plan)
+        model, typing = _typed(model, plan, original)
     elif plan.precision == "int8" and not own_ranges and _by_calibrator(dialect, plan):
         feeder, calibrator = _calibrator(dialect, original, plan)
         typing["ranges"] = feeder.source
+        if feeder.missing:
+            typing["tensors_without_range"] = list(feeder.missing)
     elif plan.precision == "int8":
         model, facts = explicit.quantised(model, plan, float_weights=True, measured=original)
         plan = explicit.rest(plan, plan.precision)  # Q/DQ nodes say what is INT8; layers need not be told
@@ -107,20 +110,29 @@ def _check_precision(dialect: Dialect, plan: BuildPlan, quantised: bool) -> None
         raise BuildError(f"{key}: {dialect} has no FP8 (TensorRT 10 and later have it)", hint="Use INT8, FP16 or FP32.")
     if plan.precision in ("int8", "fp8") and quantised:
         logger.info("%s ranges come from the model's own Q/DQ nodes; no calibration is run", plan.precision.upper())
+    elif quantised:
+        logger.info("The model carries Q/DQ nodes: those layers are INT8 (or FP8), data_type says what the others are")
     if plan.precision == "bf16" and not dialect.explicit_only and not dialect.has_flag("BF16"):
         raise BuildError(f"{key}: {dialect} has no BF16", hint="Use FP16 or FP32, or TensorRT 10 or later.")
 
 
-def _typed(model: onnx.ModelProto, plan: BuildPlan) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The model with every type stated: FP16 or BF16 casts, Q/DQ pairs with FP16 for the rest unless strict."""
+def _typed(
+    model: onnx.ModelProto, plan: BuildPlan, original: onnx.ModelProto
+) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """The model with every type stated: FP16 or BF16 casts, Q/DQ pairs with FP16 for the rest unless strict.
+
+    `original` is the model before plugins were replaced: plugins that stay in `model` cannot be run for ranges.
+    """
     if plan.precision in ("int8", "fp8") and is_quantised(model):  # it is its own statement of types
         return model, {"typing": "explicit", "ranges": "the model's own Q/DQ nodes"}
-    quantised, facts = explicit.quantised(model, plan, float_weights=True)
-    typed, report = precision.apply_with_report(quantised, explicit.rest(plan, "fp32" if plan.strict else "fp16"))
+    narrow = "fp32" if plan.strict else "fp16"
+    quantised, facts = explicit.quantised(model, plan, float_weights=True, measured=original, fp16_rest=not plan.strict)
+    rest = explicit.rest(plan, narrow, facts.get("beyond_fp16", ()))
+    typed, report = precision.apply_with_report(quantised, rest)
     return typed, {
         "typing": "explicit",
         **facts,
-        "narrow_nodes": report.narrow,
+        "narrow_nodes": len(report.narrow),
         "kept_fp32": report.kept,
         "clamped_constants": report.clamped,
     }
@@ -148,7 +160,7 @@ def _by_calibrator(dialect: Dialect, plan: BuildPlan) -> bool:
 def _calibrator(dialect: Dialect, original: onnx.ModelProto, plan: BuildPlan) -> tuple[calibrating.Feeder, Any]:
     known = obtain.known_ranges(plan.calibration)
     if known is not None:
-        obtain.compare_names(known, activations(original))
+        known = obtain.compared(known, activations(plugins.described(original)))
         obtain.keep(plan.calibration, known)
     elif obtain.with_data(plan.calibration).algorithm not in calibrating.CLASSES:
         known = obtain.ranges(plugins.rewrite(original)[0], plan.calibration)  # TensorRT has no such algorithm

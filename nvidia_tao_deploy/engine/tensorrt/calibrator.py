@@ -43,6 +43,7 @@ class Feeder:
         self.batch_size = calibration.batch_size if calibration is not None else 1
         self.error: BaseException | None = None
         self.written: bytes | None = None
+        self.missing = known.missing if known is not None else ()
         self.source = known.source if known is not None else obtain.describe(obtain.with_data(calibration))
         self._calibration = calibration
         self._known = cache.format_text(known.amax, first_line).encode() if known is not None else None

@@ -35,6 +35,7 @@ from nvidia_tao_deploy.graph.model import (
     all_nodes,
     check,
     first_line,
+    infer_shapes,
     move_plugins_to_own_domain,
     raise_opset,
 )
@@ -98,6 +99,38 @@ def rewrite(model: onnx.ModelProto, native: Collection[str] = ()) -> tuple[onnx.
         BuildError: a plugin that nobody here knows (lists operator, node and what is known), or in an unknown form.
     """
     native = _usable(model, native)
+    result, done = _rewritten(model, native)
+    for line in done:
+        logger.info("plugin replaced: %s", line)
+    return result, done
+
+
+def described(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with types and shapes of what its plugin nodes give: onnx knows nothing of those, nor of what follows.
+
+    They are those of the replacements, which keep a plugin's output names, shapes and types. Behind a plugin that
+    nobody here knows, nothing is said. The same object when there is no plugin node.
+    """
+    nodes = plugin_nodes(model)
+    if not nodes:
+        return model
+    try:
+        standard, _ = _rewritten(model, [node.op_type for node in nodes if node.op_type not in rewriters()])
+    except BuildError as error:  # sizes that follow from an unknown plugin, or are open
+        logger.debug("types behind plugin nodes are not known: %s", error.message)
+        return model
+    outputs = {name for node in nodes for name in node.output if name}
+    inferred = infer_shapes(standard).graph
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    known = {value.name for value in (*copy.graph.value_info, *copy.graph.output)}
+    copy.graph.value_info.extend(
+        value for value in inferred.value_info if value.name in outputs - known and value.type.HasField("tensor_type")
+    )
+    return copy
+
+
+def _rewritten(model: onnx.ModelProto, native: Collection[str]) -> tuple[onnx.ModelProto, list[str]]:
     nodes = [node for node in plugin_nodes(model) if node.op_type not in native]
     if not nodes:
         return model, []
@@ -115,10 +148,7 @@ def rewrite(model: onnx.ModelProto, native: Collection[str] = ()) -> tuple[onnx.
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise BuildError(f"the model is not valid after replacing {names}: {first_line(error)}") from None
     counts = {op: sum(node.op_type == op for node in nodes) for op in sorted({node.op_type for node in nodes})}
-    done = [f"{op} x{count} -> {rewriters()[op].REPLACEMENT}" for op, count in counts.items()]
-    for line in done:
-        logger.info("plugin replaced: %s", line)
-    return copy, done
+    return copy, [f"{op} x{count} -> {rewriters()[op].REPLACEMENT}" for op, count in counts.items()]
 
 
 def _usable(model: onnx.ModelProto, native: Collection[str]) -> Collection[str]:

@@ -11,13 +11,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
-from nvidia_tao_deploy.engine.calibration import cache, obtain
+from nvidia_tao_deploy.engine.calibration import cache, explicit, obtain
 from nvidia_tao_deploy.engine.contract import BuildPlan, Calibration
 from nvidia_tao_deploy.engine.tensorrt import build, calibrator, cuda
 from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, Dialect
-from nvidia_tao_deploy.errors import BuildError, DataError, SpecError
+from nvidia_tao_deploy.errors import BuildError, DataError, SpecError, TaoDeployError
 
 MADE = b"TRT-8503-EntropyCalibration2\nx: 3f800000\n"
 
@@ -149,9 +150,86 @@ def test_cache_of_another_network_does_not_reach_tensorrt(tmp_path: Path) -> Non
         build._calibrator(dialect(*BOTH), models.classifier(), plan)
 
 
+def test_cache_is_compared_with_the_tensors_behind_a_plugin_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tests.graph import models
+
+    proto = models.attention()
+    nodes = [
+        models.helper.make_node("Relu", ["output"], ["last"], name="/relu"),
+        *(onnx.NodeProto.FromString(node.SerializeToString()) for node in proto.graph.node),
+    ]
+    del proto.graph.node[:]
+    proto.graph.node.extend([*nodes[1:], nodes[0]])
+    proto.graph.output[0].name = "last"
+    path = tmp_path / "cal.cache"
+    names = ("value", "locations", "weights", "sampled", "output", "last")
+    path.write_text(cache.format_text(dict.fromkeys(names, 1.0), cache.header("entropy")))
+    with caplog.at_level("INFO"):
+        build._calibrator(dialect(*BOTH), proto, BuildPlan("int8", calibration=calibration([], path)))
+    assert "used as it is (6 tensors)" in caplog.text
+    assert "no range for" not in caplog.text and "not in the model" not in caplog.text
+
+
 def test_fp8_is_refused_with_the_reason() -> None:
     kinds = SimpleNamespace(EXPLICIT_BATCH=0)
     flags = SimpleNamespace(FP16=1)
     old = dialect(NetworkDefinitionCreationFlag=kinds, DataType=SimpleNamespace(), BuilderFlag=flags)
     with pytest.raises(BuildError, match=r"data_type=FP8: TensorRT 8.5.3.1 has no FP8 \(TensorRT 10"):
         build._check_precision(old, BuildPlan("fp8"), False)
+
+
+@pytest.mark.parametrize("algorithm", ["entropy", "minmax", "percentile"])
+def test_unwritable_cache_is_said_before_a_batch_is_read(algorithm: str) -> None:
+    from tests.graph import models
+
+    unread = calibration([AssertionError("read")], Path("/proc/none/cal.cache"), algorithm=algorithm)
+    with pytest.raises(TaoDeployError, match=r"cal_cache_file: /proc/none/cal\.cache: cannot be written"):
+        build._calibrator(dialect(*BOTH), models.classifier(), BuildPlan("int8", calibration=unread))
+
+
+def test_ranges_of_training_reach_tensorrt_tensor_by_tensor(tmp_path: Path) -> None:
+    from tests.graph import models
+
+    proto = models.classifier()
+    trained = {"input": 2.54, "p1": 127.0, "elsewhere": 1.0}
+    plan = BuildPlan("int8", calibration=Calibration(ranges=trained, cache_file=tmp_path / "cal.cache"))
+    feeder, _ = build._calibrator(dialect(*BOTH), proto, plan)
+    lines = (feeder.cached() or b"").decode().splitlines()
+    # 0.02 is 3ca3d70a and 1 is 3f800000 as IEEE-754 singles
+    assert lines[0] == "TRT-8503-EntropyCalibration2" and lines[1:3] == ["input: 3ca3d70a", "p1: 3f800000"]
+    assert (tmp_path / "cal.cache").read_text().splitlines() == lines
+    assert {"c1", "f", "logits"} < set(feeder.missing) and not {"input", "p1"} & set(feeder.missing)
+    assert not feeder.calibrates
+
+
+class Recorder:
+    """A builder's configuration that remembers its flags."""
+
+    def __init__(self) -> None:
+        self.flags: set[str] = set()
+
+    def set_flag(self, flag: str) -> None:
+        self.flags.add(flag)
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [("int8", {"FP16", "INT8"}), ("fp32", {"INT8"}), ("fp16", {"FP16", "INT8"})],
+)
+def test_model_with_its_own_ranges_gets_the_flag_and_no_calibrator(
+    precision: str, expected: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    from tests.graph import models
+
+    flags = SimpleNamespace(FP16="FP16", INT8="INT8")
+    old = dialect(*BOTH, BuilderFlag=flags)
+    config, plan = Recorder(), BuildPlan(precision)
+    with caplog.at_level("INFO"):
+        build._check_precision(old, plan, quantised=True)
+    assert "no calibration is run" in caplog.text if precision == "int8" else "carries Q/DQ nodes" in caplog.text
+    build._set_precision(old, None, config, models.quantised(), plan, quantised=True)
+    assert config.flags == expected
+    kept, facts = explicit.quantised(models.quantised(), BuildPlan("int8"), float_weights=True)
+    assert kept == models.quantised() and facts == {"ranges": "the model's own Q/DQ nodes"}

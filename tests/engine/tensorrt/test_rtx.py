@@ -7,14 +7,16 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
-from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision, Profile
+from nvidia_tao_deploy.engine.contract import BuildPlan, Calibration, LayerPrecision, Profile
 from nvidia_tao_deploy.engine.tensorrt import cuda, plan_file
 from nvidia_tao_deploy.engine.tensorrt.backend import TensorRTBackend, TensorRTRTXBackend
 from nvidia_tao_deploy.errors import BuildError, EngineError, SpecError
 from nvidia_tao_deploy.graph import model as graph_model
+from nvidia_tao_deploy.graph import quantise
 from tests.graph import models
 
 pytestmark = pytest.mark.rtx
@@ -166,3 +168,31 @@ def test_loading_without_a_gpu_says_what_is_missing(backend):
 def test_building_is_repeatable_in_one_process(backend):
     sizes = {len(backend.build(models.classifier(1), BuildPlan()).blob) for _ in range(3)}
     assert len(sizes) == 1
+
+
+def products(factor: float) -> onnx.ModelProto:
+    """x [B, 8] -> four products, of which the second multiplies by `factor` and the third by its inverse."""
+    w = models.Weights()
+    nodes, last = [], "x"
+    for name, scale in (("a", 1.0), ("up", factor), ("down", 1 / factor), ("b", 1.0)):
+        target = "y" if name == "b" else f"{name}_out"
+        weight = w.given(name, np.eye(8, dtype=np.float32) * scale)
+        nodes.append(onnx.helper.make_node("MatMul", [last, weight], [target], name=f"/{name}"))
+        last = target
+    return models.model(nodes, [models.value("x", 1, "n", 8)], [models.value("y", 1, "n", 8)], w.tensors)
+
+
+@pytest.mark.parametrize(("factor", "kept"), [(2.0, set()), (1e4, {"/up", "/down"})])
+@pytest.mark.parametrize("strict", [False, True])
+def test_int8_products_with_a_scale_per_column_and_fp16_where_it_fits(backend, factor, kept, strict):
+    """The rest of an INT8 engine is FP16: values beyond its range are left in FP32."""
+    model = products(factor)
+    feeds = np.full((2, 8), 100, np.float32)
+    calibration = Calibration(lambda: iter([{"x": feeds}]), 1, 2, algorithm="minmax")
+    built = backend.build(model, plan(model, precision="int8", calibration=calibration, strict=strict))
+    assert built.details["quantised_nodes"] == 4
+    assert set(built.details.get("beyond_fp16", ())) == (set() if strict else kept)
+    assert kept <= set(built.details["kept_fp32"]) or strict
+    quantised, _ = quantise.quantise(model, dict.fromkeys(("x", "a_out", "up_out", "down_out"), 1.0))
+    scales = [item for item in quantised.graph.initializer if item.name.endswith("__axis1__scale")]
+    assert [list(item.dims) for item in scales] == [[8]] * 4  # per column; what RTX was given

@@ -96,7 +96,7 @@ def test_typing_in_fp16_leaves_suppression_in_float32() -> None:
     model, _ = plugins.rewrite(case.model)
     assert all(node.doc_string == FLOAT32_ONLY for node in model.graph.node)
     typed, report = precision.typed(model, "fp16")
-    assert report.narrow == 0
+    assert len(report.narrow) == 0
     for found, wanted in zip(run(typed, case.runs[0]), case.expected(case.runs[0]), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=2e-5)
 
