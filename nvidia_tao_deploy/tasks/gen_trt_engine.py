@@ -15,7 +15,7 @@ from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.engine import metadata
 from nvidia_tao_deploy.engine.backends import choose
 from nvidia_tao_deploy.engine.contract import DYNAMIC, BuildPlan, Built, LayerPrecision, Profile
-from nvidia_tao_deploy.errors import BuildError, SpecError
+from nvidia_tao_deploy.errors import BuildError, SpecError, TaoDeployError
 from nvidia_tao_deploy.files import check_writable, write_together
 from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.network import Table
