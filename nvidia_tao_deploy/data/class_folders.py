@@ -115,10 +115,11 @@ def labelled_pictures(root: Path, classes: tuple[str, ...], key: str) -> list[Sa
     unknown = sorted({folder for folder, _ in samples} - set(numbers))
     if unknown:
         close = nearest(unknown[0], classes)
+        alike = f"The folder is '{unknown[0]}', the list has '{close[0]}': give both one name." if close else ""
         raise DataError(
             f"{key}: {root}: folders that are not in the class list: {', '.join(unknown[:5])}{_more(unknown, 5)}; "
             f"the list has {len(classes)} classes: {', '.join(classes[:10])}{_more(classes, 10)}",
-            hint=f"Did you mean '{close[0]}'?" if close else "Check the class list and the folder names.",
+            hint=alike or "Check the class list and the folder names.",
         )
     return [Sample(sample.name, sample.path, numbers[folder]) for folder, sample in samples]
 

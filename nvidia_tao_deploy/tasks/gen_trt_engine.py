@@ -97,6 +97,7 @@ def make_plan(context: Context, model: Model, layers: tuple[LayerPrecision, ...]
 def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int, int]]]:
     """Bounds of open axes by the model's input names, from bounds by the signature's symbols ("H", "W", ...)."""
     bounds = context.network.axes(context.spec)
+    defaults = context.network.axes(context.network.schema())  # nobody asked for these
     signature = context.network.signature(context.spec)
     bound = signature.bind(model.inputs, model.outputs, model.source, BuildError)
     axes: dict[str, dict[int, tuple[int, int, int]]] = {}
@@ -107,7 +108,8 @@ def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int,
             if not isinstance(symbol, str) or symbol not in bounds:
                 continue
             low, _, high = axes[info.name][axis] = bounds[symbol]
-            if info.shape[axis] != DYNAMIC and not low <= info.shape[axis] <= high:
+            fits = info.shape[axis] == DYNAMIC or low <= info.shape[axis] <= high
+            if not fits and bounds[symbol] != defaults[symbol]:
                 given = f"{low}" if low == high else f"{low} to {high}"
                 logger.warning(
                     "%s: %s is fixed to %d in the model; the spec's %s has no effect",
