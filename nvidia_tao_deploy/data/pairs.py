@@ -153,6 +153,7 @@ def read_pairs(source: Path, images: Path, views: Lights, several: bool, labelle
             hint=near or f"The first line must name the columns {','.join(wanted)}.",
         )
     seen: set[str] = set()
+    shared: dict[tuple[str, str], tuple[Path, ...]] = {}
     samples = []
     for row, (number, cells) in enumerate(rows):
         fault = _fault(cells, header, places.get(LABEL), f"{source}, line {number}")
@@ -164,7 +165,9 @@ def read_pairs(source: Path, images: Path, views: Lights, several: bool, labelle
         target = int(cells[places[LABEL]].strip().upper() != PASS) if labelled else None
         folder = images / golden.lstrip("/")
         paths = views.paths(images / unit.lstrip("/"), name)
-        goldens = () if several else views.paths(folder, name)
+        goldens: tuple[Path, ...] = ()
+        if not several:  # many units share a golden picture: its paths are made, and later hashed, once
+            goldens = shared.get((golden, name)) or shared.setdefault((golden, name), views.paths(folder, name))
         samples.append(PairSample(shown, paths[0], target, paths, goldens, folder, row, fault))
     return PairTable(source, header, tuple(tuple(cells) for _, cells in rows), tuple(samples))
 
