@@ -182,7 +182,7 @@ def optical_inspection(demo: Path, work: Path, count: int) -> list[str]:
 
 
 def visual_changenet(demo: Path, work: Path, count: int) -> list[str]:
-    """Without pictures, which are no part of scoring: writing them takes several times as long as reading them."""
+    """Without pictures, which are no part of scoring: writing four per pair takes twice as long as reading it."""
     for part in ("A", "B", "label"):
         names = linked(demo / "data/change" / part, work / "change" / part, count)
         if part == "A":
