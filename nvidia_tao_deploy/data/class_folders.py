@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from nvidia_tao_deploy.data.lines import read_lines
@@ -112,13 +111,19 @@ def labelled_pictures(root: Path, classes: tuple[str, ...], key: str) -> list[Sa
             hint="Put the pictures of each class into a folder named after the class.",
         )
     numbers = {name: index for index, name in enumerate(classes)}
-    samples = picture_samples(root, key=key)
-    unknown = sorted({sample.path.parent.name for sample in samples} - set(numbers))
+    samples = [(_folder(sample.path), sample) for sample in picture_samples(root, key=key)]
+    unknown = sorted({folder for folder, _ in samples} - set(numbers))
     if unknown:
         close = nearest(unknown[0], classes)
+        alike = f"The folder is '{unknown[0]}', the list has '{close[0]}': give both one name." if close else ""
         raise DataError(
             f"{key}: {root}: folders that are not in the class list: {', '.join(unknown[:5])}{_more(unknown, 5)}; "
             f"the list has {len(classes)} classes: {', '.join(classes[:10])}{_more(classes, 10)}",
-            hint=f"Did you mean '{close[0]}'?" if close else "Check the class list and the folder names.",
+            hint=alike or "Check the class list and the folder names.",
         )
-    return [replace(sample, target=numbers[sample.path.parent.name]) for sample in samples]
+    return [Sample(sample.name, sample.path, numbers[folder]) for folder, sample in samples]
+
+
+def _folder(path: Path) -> str:
+    """Name of the folder that holds a file; `path.parent.name` takes several times as long."""
+    return path.parts[-2] if len(path.parts) > 1 else path.parent.name

@@ -32,6 +32,8 @@ PRODUCTS_AT_ONCE = 1 << 22
 SPARE = 8
 """Candidates beyond k that are measured exactly: the products round, so the last of k may be in doubt."""
 
+GROUP = 32
+"""Values of a row that are represented by their smallest one in the first step of a search."""
 
 WORTH_THREADS = 1 << 30
 """Multiplications from which on a product is spread over all cores. Below, waiting for cores that the engine and the
@@ -99,6 +101,26 @@ class GalleryCache:
             logger.warning("The embedded gallery is not kept for the next run: %s", error.message)
             return
         logger.info("Gallery: kept for the next run in %s", self.file)
+
+
+def smallest(values: np.ndarray, count: int) -> np.ndarray:
+    """(B,count) positions of the smallest in each row of (B,N), in no order.
+
+    A few groups can hold them only: the `count` with the smallest minima. So most of a row is looked at once, by
+    NumPy's vectorised minimum, and only these groups are partitioned.
+    """
+    import numpy as np
+
+    groups = values.shape[1] // GROUP  # group j: columns j, j + groups, j + 2 * groups ...
+    if groups < 2 * count:
+        return np.argpartition(values, count - 1, axis=1)[:, :count]
+    minima = values[:, : GROUP * groups].reshape(-1, GROUP, groups).min(axis=1)
+    chosen = np.argpartition(minima, count - 1, axis=1)[:, :count]
+    columns = (chosen[:, None] + groups * np.arange(GROUP)[:, None]).reshape(len(values), -1)
+    rest = np.arange(GROUP * groups, values.shape[1])
+    columns = np.hstack([columns, np.broadcast_to(rest, (len(values), len(rest)))])
+    best = np.argpartition(np.take_along_axis(values, columns, axis=1), count - 1, axis=1)[:, :count]
+    return np.take_along_axis(columns, best, axis=1)
 
 
 def _product(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -223,14 +245,13 @@ class Gallery:
         step = max(keep, PRODUCTS_AT_ONCE // len(queries))
         for first in range(0, len(self.vectors), step):
             part = slice(first, first + step)
-            products = _product(queries, self.vectors[part])
-            products *= -2
+            products = _product(-2 * queries, self.vectors[part])
             products += self._squares[part]
             places = np.broadcast_to(np.arange(first, first + products.shape[1]), products.shape)
             if best.shape[1]:
                 products, places = np.hstack([scores, products]), np.hstack([best, places])
             if products.shape[1] > keep:
-                chosen = np.argpartition(products, keep - 1, axis=1)[:, :keep]
+                chosen = smallest(products, keep)
                 products = np.take_along_axis(products, chosen, axis=1)
                 places = np.take_along_axis(places, chosen, axis=1)
             best, scores = places, products

@@ -62,7 +62,7 @@ class Lights:
 
     def paths(self, base: Path, name: str) -> tuple[Path, ...]:
         """`<base>/<name>[_<light>]<suffix>` for every light."""
-        return tuple(base / f"{name}{end}{self.suffix}" for end in self.ends)
+        return tuple(Path(f"{base}/{name}{end}{self.suffix}") for end in self.ends)
 
     @property
     def ends(self) -> tuple[str, ...]:
@@ -155,6 +155,7 @@ def read_pairs(source: Path, images: Path, views: Lights, several: bool, labelle
             else f"The first line must name the columns {','.join(wanted)}.",
         )
     seen: set[str] = set()
+    shared: dict[tuple[str, str], tuple[Path, ...]] = {}
     samples = []
     for row, (number, cells) in enumerate(rows):
         fault = _fault(cells, header, places.get(LABEL), f"{source}, line {number}")
@@ -166,7 +167,9 @@ def read_pairs(source: Path, images: Path, views: Lights, several: bool, labelle
         target = int(cells[places[LABEL]].strip().upper() != PASS) if labelled else None
         folder = images / golden.lstrip("/")
         paths = views.paths(images / unit.lstrip("/"), name)
-        goldens = () if several else views.paths(folder, name)
+        goldens: tuple[Path, ...] = ()
+        if not several:  # many units share a golden picture: its paths are made, and later hashed, once
+            goldens = shared.get((golden, name)) or shared.setdefault((golden, name), views.paths(folder, name))
         samples.append(PairSample(shown, paths[0], target, paths, goldens, folder, row, fault))
     return PairTable(source, header, tuple(tuple(cells) for _, cells in rows), tuple(samples))
 

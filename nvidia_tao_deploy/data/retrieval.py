@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,7 +80,7 @@ def _from_yaml(path: Path, key: str) -> FolderClasses:
 def labelled(root: Path, classes: FolderClasses, key: str) -> list[Sample]:
     """Pictures below `root`; `target` is the class number. Raises as `class_folders.labelled_pictures`."""
     found = labelled_pictures(root, classes.folders, key)
-    return [replace(sample, target=classes.labels[sample.target]) for sample in found]
+    return [Sample(sample.name, sample.path, classes.labels[sample.target]) for sample in found]
 
 
 def query_pictures(path: str, kind: str, classes: FolderClasses, key: str) -> list[Sample]:
@@ -112,12 +113,13 @@ def absent(queries: Sequence[Sample], gallery: Sequence[Sample]) -> list[Any]:
 
 def overlap(queries: Sequence[Sample], gallery: Sequence[Sample]) -> int:
     """How many queries are pictures of the gallery themselves, by their real folder and name."""
-    folders: dict[Path, Path] = {}
+    folders: dict[str, str] = {}
 
-    def real(path: Path) -> Path:
-        if path.parent not in folders:
-            folders[path.parent] = path.parent.resolve()
-        return folders[path.parent] / path.name
+    def real(path: Path) -> tuple[str, str]:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        return folders[folder], name
 
     known = {real(sample.path) for sample in gallery}
     return sum(real(sample.path) in known for sample in queries)

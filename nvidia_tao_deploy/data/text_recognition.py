@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from nvidia_tao_deploy.data.lines import numbered
@@ -58,3 +59,21 @@ def _split(line: str, where: str) -> tuple[str, str]:
         if not blank:
             raise DataError(f"{where}: '{line.strip()}' has no text after the name; expected 'name text'.")
     return name.strip(BLANKS), text.strip(BLANKS)
+
+
+def report_unreadable(samples: Sequence[Sample], characters: str, source: object) -> None:
+    """Warn of labels with characters that the model does not have: they can never be read exactly.
+
+    Args:
+        samples: `target` is the text.
+        characters: all that the model has.
+        source: where they come from, for the message.
+    """
+    known = frozenset(characters)
+    unreadable = [unknown for sample in samples if (unknown := set(sample.target) - known)]
+    if unreadable:
+        shown = " ".join(map(repr, sorted(set().union(*unreadable))[:20]))
+        logger.warning(
+            "%d of %d labels hold characters that are not in %s and cannot be read exactly: %s",
+            len(unreadable), len(samples), source, shown,
+        )  # fmt: skip

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.data.characters import KEY, SPECIAL, Characters
@@ -78,6 +78,12 @@ class DecodePlate:
     probabilities: str
     characters: tuple[str, ...]
     source: object
+    _letters: np.ndarray = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        import numpy as np
+
+        object.__setattr__(self, "_letters", np.array(self.characters, object))
 
     def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[Text]:
         """One Text per frame; its confidence is the product of the probabilities of the characters (1 for no text).
@@ -97,7 +103,7 @@ class DecodePlate:
             )
         keep = ctc(ids, probabilities, blank)[0]
         confidences = np.where(keep, probabilities, 1.0).prod(axis=1, dtype=np.float64)
-        letters = np.array(self.characters, object)[ids[keep]]
+        letters = self._letters[ids[keep]].tolist()
         lengths = keep.sum(axis=1)
         ends = np.cumsum(lengths)
         return [

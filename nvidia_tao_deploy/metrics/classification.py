@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.metrics.in_bulk import InBulk
 from nvidia_tao_deploy.network import Frame, Report, Table
 from nvidia_tao_deploy.predictions import Classes
 from nvidia_tao_deploy.render.confusion import matrix_picture
@@ -33,8 +34,9 @@ class TopK:
 
         self.classes = tuple(classes)
         self.topk = tuple(topk)
-        self.confusion = np.zeros((len(classes), len(classes)), np.int64)  # [truth, prediction]
-        self.hits = np.zeros(len(classes), np.int64)  # how often the truth came at rank 0, 1, 2 ...
+        self._confusion = np.zeros((len(classes), len(classes)), np.int64)  # [truth, prediction]
+        self._hits = np.zeros(len(classes), np.int64)  # how often the truth came at rank 0, 1, 2 ...
+        self._waiting = InBulk(self._count)
 
     def update(self, frame: Frame, prediction: Classes) -> None:
         """`frame.sample.target` is the true class number. Ties: the lower class number comes first."""
@@ -42,35 +44,44 @@ class TopK:
 
     def add(self, truth: int, chances: np.ndarray) -> None:
         """Count one picture: the true class number, and (C,) scores that order the classes."""
-        mine = chances[truth]
-        rank = int((chances > mine).sum() + (chances[:truth] == mine).sum())
-        self.confusion[truth, int(chances.argmax())] += 1
-        self.hits[rank] += 1
+        self._waiting.add(truth, chances)
+
+    def _count(self, truth: np.ndarray, chances: np.ndarray) -> None:
+        import numpy as np
+
+        mine = chances[np.arange(len(truth)), truth][:, None]
+        ahead = chances > mine
+        ahead |= (chances == mine) & (np.arange(len(self.classes)) < truth[:, None])
+        np.add.at(self._confusion, (truth, chances.argmax(axis=1)), 1)
+        np.add.at(self._hits, ahead.sum(axis=1), 1)
 
     def merge(self, other: TopK) -> None:
-        self.confusion += other.confusion
-        self.hits += other.hits
+        self._waiting.flush()
+        other._waiting.flush()
+        self._confusion += other._confusion
+        self._hits += other._hits
 
     def compute(self) -> Report:
-        total = int(self.hits.sum())
+        self._waiting.flush()
+        total = int(self._hits.sum())
         if total == 0:
             raise DataError("No picture was scored.")
-        accuracy = {k: float(self.hits[:k].sum() / total) for k in self.topk}
+        accuracy = {k: float(self._hits[:k].sum() / total) for k in self.topk}
         kpi = {f"top_{k}_accuracy": value for k, value in accuracy.items()}
         results = {"top_k_accuracy": accuracy[self.topk[0]], "num_samples": total, **kpi}
         figures = [*((f"top-{k}", value) for k, value in accuracy.items()), ("pictures", total)]
         headline = Table("Accuracy", ("figure", "value"), tuple(figures))
         tables = [self._per_class(), headline]
         if len(self.classes) <= WIDEST_MATRIX:
-            tables.insert(0, matrix_table(self.classes, self.confusion))
-        files = {MATRIX_FILE: matrix_picture(self.confusion, self.classes)}
+            tables.insert(0, matrix_table(self.classes, self._confusion))
+        files = {MATRIX_FILE: matrix_picture(self._confusion, self.classes)}
         return Report(kpi, results, tuple(tables), files)
 
     def _per_class(self) -> Table:
         import numpy as np
 
-        support = self.confusion.sum(axis=1)
-        columns = precision_recall_f1(np.diag(self.confusion), self.confusion.sum(axis=0), support)
+        support = self._confusion.sum(axis=1)
+        columns = precision_recall_f1(np.diag(self._confusion), self._confusion.sum(axis=0), support)
         rows = [
             (name, *(float(column[index]) for column in columns), int(support[index]))
             for index, name in enumerate(self.classes)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.metrics.classification import MATRIX_FILE, WIDEST_MATRIX, matrix_table, precision_recall_f1
+from nvidia_tao_deploy.metrics.in_bulk import InBulk
 from nvidia_tao_deploy.network import Frame, Report, Table
 from nvidia_tao_deploy.predictions import Neighbours
 from nvidia_tao_deploy.render.confusion import matrix_picture
@@ -52,21 +53,28 @@ class Retrieval:
         self.pairs: Counter[tuple[int, int]] = Counter()  # (truth, class of the nearest)
         self.hits = np.zeros(len(classes), np.int64)  # queries of a class that have it among the k
         self._gallery = gallery
+        self._waiting = InBulk(self._count)
 
     def update(self, frame: Frame, prediction: Neighbours) -> None:
         """`frame.sample.target` is the true class number."""
-        truth = frame.sample.target
-        labels = prediction.labels[: self.k]
-        self.pairs[truth, int(labels[0])] += 1
-        self.hits[truth] += bool((labels == truth).any())
+        self._waiting.add(frame.sample.target, prediction.labels[: self.k])
+
+    def _count(self, truth: np.ndarray, labels: np.ndarray) -> None:
+        import numpy as np
+
+        self.pairs.update(zip(truth.tolist(), labels[:, 0].tolist(), strict=True))
+        np.add.at(self.hits, truth[(labels == truth[:, None]).any(axis=1)], 1)
 
     def merge(self, other: Retrieval) -> None:
+        self._waiting.flush()
+        other._waiting.flush()
         self.pairs.update(other.pairs)
         self.hits += other.hits
 
     def compute(self) -> Report:
         import numpy as np
 
+        self._waiting.flush()
         total = sum(self.pairs.values())
         if total == 0:
             raise DataError("No query was scored.")

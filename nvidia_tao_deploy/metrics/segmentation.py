@@ -49,14 +49,12 @@ def pixel_confusion(truth: np.ndarray, found: np.ndarray, classes: int) -> np.nd
 
 
 def _byte_confusion(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
-    """As `pixel_confusion`, several times faster: (truth, prediction) fits a byte, and what does not count becomes 255,
-    where the saturating sum leaves it."""
+    """As `pixel_confusion`, several times faster: truth * classes + prediction in one saturating byte. A truth that is
+    no class gives classes * classes or more, which is at most 225 and so below the saturated 255: it is cut off."""
     import cv2
     import numpy as np
 
-    base = np.full(256, 255, np.uint8)
-    base[:classes] = np.arange(classes) * classes
-    codes = cv2.add(cv2.LUT(truth, base), found)
+    codes = cv2.addWeighted(truth, classes, found, 1, 0)
     counts = cv2.calcHist([codes], [0], None, [256], [0, 256]).reshape(-1)
     return counts[: classes * classes].astype(np.int64).reshape(classes, classes)
 

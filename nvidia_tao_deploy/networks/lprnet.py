@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, List  # noqa: UP035  (see spec.common)
 
 from nvidia_tao_deploy.data.pictures import PictureReader
 from nvidia_tao_deploy.data.plates import SOURCES, labelled_plates, plates, read_plate_characters
+from nvidia_tao_deploy.data.text_recognition import report_unreadable
 from nvidia_tao_deploy.decode.ctc import DecodePlate
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
@@ -133,7 +134,9 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
 
     decode = decoder(spec, binding)
     pairs = [(Path(one.image_directory_path), Path(one.label_directory_path)) for one in sources(spec, labels=True)]
-    return Evaluation(labelled_plates(pairs), decode, ExactMatch())
+    samples = labelled_plates(pairs)
+    report_unreadable(samples, "".join(decode.characters), decode.source)
+    return Evaluation(samples, decode, ExactMatch())
 
 
 def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:

@@ -177,7 +177,8 @@ def _gallery(spec: Spec, binding: Binding, subtask: str, classes: FolderClasses)
     if section.topk > len(samples):
         raise SpecError(
             f"{subtask}.topk: {section.topk}: the gallery has only {len(samples)} pictures "
-            f"({REFERENCE}: {spec.dataset.val_dataset.reference})"
+            f"({REFERENCE}: {spec.dataset.val_dataset.reference})",
+            hint=f"Set {subtask}.topk={len(samples)} or less, or add pictures to the gallery.",
         )
     cache = None
     if spec.dataset.gallery_cache:
@@ -194,7 +195,9 @@ def _gallery(spec: Spec, binding: Binding, subtask: str, classes: FolderClasses)
 def _size_remark(spec: Spec, binding: Binding) -> None:
     asked = (spec.model.input_channels, spec.model.input_height, spec.model.input_width)
     taken = input_shape(spec, binding)
-    if asked != taken:
+    default = Model()
+    untouched = asked == (default.input_channels, default.input_height, default.input_width)
+    if asked != taken and not untouched:
         logger.warning(
             "model.input_channels, input_height, input_width are %s; the engine takes %s, and that is what it gets",
             " x ".join(map(str, asked)), " x ".join(map(str, taken)),

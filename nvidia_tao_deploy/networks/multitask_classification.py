@@ -167,8 +167,12 @@ def model_tasks(mapping: ClassMapping | None, table: TaskTable | None, binding: 
     tasks = mapping.tasks if mapping else table.tasks if table else ()
     source = mapping.source if mapping else table.source if table else ""
     if mapping and table and set(table.tasks) != set(tasks):
+        lacking = [task for task in tasks if task not in table.tasks]
+        problem = f"no column {', '.join(lacking)}; " if lacking else ""
         raise DataError(
-            f"{table.source}: the columns are {', '.join(table.tasks)}; the tasks of {source} are {', '.join(tasks)}."
+            f"{table.source}: {problem}the columns are {', '.join(table.tasks)}; the tasks of {source} are "
+            f"{', '.join(tasks)}.",
+            hint="The csv file needs a column for each task, and the class map must be that of the model's training.",
         )
     outputs = task_outputs(tasks, binding)
     classes = {}
@@ -177,10 +181,12 @@ def model_tasks(mapping: ClassMapping | None, table: TaskTable | None, binding: 
         names = given or (table.values(task) if table else ())
         width = class_count(binding, output)
         if width not in (DYNAMIC, len(names)):
+            counted = f"{len(names)} class{'es' * (len(names) != 1)} ({', '.join(names[:10])})"
+            own = "own " if given else ""
             raise DataError(
-                f"{source if given else table.source if table else source}: task {task} has {len(names)} classes "
-                f"({', '.join(names[:10])}), but the model's output '{output}' has {width}.",
-                hint=None if given else "Class numbers are those of training: give its class_mapping.json (-cm FILE).",
+                f"{source if given else table.source if table else source}: task {task} has {counted}, but the model's "
+                f"output '{output}' has {width}.",
+                hint=f"Class numbers are those of training: give its {own}class_mapping.json (-cm FILE).",
             )
         classes[task] = names
     return Tasks(outputs, classes)

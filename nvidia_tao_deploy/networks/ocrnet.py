@@ -12,11 +12,11 @@ from typing import Any, Optional
 from nvidia_tao_deploy.data.characters import BLANK_RULES, SPECIAL, Characters, read_characters
 from nvidia_tao_deploy.data.lines import natural_key
 from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
-from nvidia_tao_deploy.data.text_recognition import labelled_crops
+from nvidia_tao_deploy.data.text_recognition import labelled_crops, report_unreadable
 from nvidia_tao_deploy.decode.ctc import DecodeText
 from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.errors import SpecError
-from nvidia_tao_deploy.network import Evaluation, Inference, Network, Sample
+from nvidia_tao_deploy.network import Evaluation, Inference, Network
 from nvidia_tao_deploy.networks.parts.text import AnnotateTextKeys
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.common import Experiment, TaskSection
@@ -147,19 +147,8 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
     truth = Path(require(spec, "evaluate.test_dataset_gt_file"))
     samples = labelled_crops(truth, Path(require(spec, "evaluate.test_dataset_dir")))
     decode = decoder(spec, binding)
-    _report_unknown(samples, decode.characters)
+    report_unreadable(samples, decode.characters.text, decode.characters.source)
     return Evaluation(samples, decode, ExactMatch())
-
-
-def _report_unknown(samples: list[Sample], known: Characters) -> None:
-    """Labels with characters that the model does not have can never be read exactly: say so."""
-    unreadable = [unknown for sample in samples if (unknown := set(sample.target) - set(known.text))]
-    if unreadable:
-        shown = " ".join(map(repr, sorted(set().union(*unreadable))[:20]))
-        logger.warning(
-            "%d of %d labels hold characters that are not in %s and cannot be read exactly: %s",
-            len(unreadable), len(samples), known.source, shown,
-        )  # fmt: skip
 
 
 def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:

@@ -12,7 +12,7 @@ from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Segmentation
 from nvidia_tao_deploy.render.boxes import encode
 from nvidia_tao_deploy.render.colours import Colour
-from nvidia_tao_deploy.render.masks import beside, colour_table, fitted, overlay, painted
+from nvidia_tao_deploy.render.masks import beside, colour_table, fitted, overlay, overlay_colours, painted
 from nvidia_tao_deploy.transforms.change import ChangeFrame
 
 COMBINED, OVERLAY = "combined_visualisation", "overlay"
@@ -20,7 +20,8 @@ COMBINED, OVERLAY = "combined_visualisation", "overlay"
 
 class ChangePictures:
     """Writes `<name>.jpg` (the map), `combined_visualisation/<name>.jpg` (before, after, map and, where there is one,
-    the mask) and `overlay/<name>.jpg` (the map over the second picture). `<name>` keeps its own ending: a.png.jpg.
+    the mask) and `overlay/<name>.jpg` (the map over the second picture; red where its colours are black and white).
+    `<name>` keeps its own ending: a.png.jpg.
 
     Args:
         folder: where the files go.
@@ -31,7 +32,7 @@ class ChangePictures:
 
     def __init__(self, folder: Path, colours: Mapping[int, Colour]) -> None:
         self._folder = folder
-        self._table = colour_table(colours)
+        self._table, self._over = colour_table(colours), colour_table(overlay_colours(colours))
 
     def write(self, frame: Frame, prediction: Segmentation) -> None:
         from PIL import Image
@@ -47,7 +48,7 @@ class ChangePictures:
         for path, pixels in (
             (self._folder / name, found),
             (self._folder / COMBINED / name, beside(row)),
-            (self._folder / OVERLAY / name, overlay(after, prediction.classes, self._table, clear=0)),
+            (self._folder / OVERLAY / name, overlay(after, prediction.classes, self._over, clear=0)),
         ):
             write_atomic(path, encode(Image.fromarray(pixels), ".jpg"), durable=False)
 
@@ -55,4 +56,4 @@ class ChangePictures:
         """Nothing to keep."""
 
     def finish(self) -> Sequence[Path]:
-        return [self._folder, self._folder / COMBINED]
+        return [self._folder, self._folder / COMBINED, self._folder / OVERLAY]

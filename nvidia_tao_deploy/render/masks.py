@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 UNCOUNTED = (128, 128, 128)
 """Colour of indices that are no class (ignored pixels of a mask)."""
+SIGNAL = (255, 30, 30)
+"""Colour of a change over a picture where white would be its colour."""
 GAP = 10
 """Pixels of black between pictures beside each other, as in TAO Deploy."""
 
@@ -56,6 +58,11 @@ def default_colours(classes: int) -> dict[int, Colour]:
     if classes <= 2:
         return {0: BLACK, 1: WHITE}
     return {0: WHITE, **{index: derived_colour(f"class_{index}") for index in range(1, classes)}}
+
+
+def overlay_colours(colours: Mapping[int, Colour]) -> Mapping[int, Colour]:
+    """Colours to lay over a picture: `SIGNAL` in place of the white of two classes, which a bright picture hides."""
+    return {**colours, 1: SIGNAL} if dict(colours) == default_colours(2) else colours
 
 
 def colour_table(colours: Mapping[int, Colour]) -> np.ndarray:

@@ -99,7 +99,7 @@ def make_plan(context: Context, model: Model, layers: tuple[LayerPrecision, ...]
 def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int, int]]]:
     """Bounds of open axes by the model's input names, from bounds by the signature's symbols ("H", "W", ...)."""
     bounds = context.network.axes(context.spec)
-    asked_for = bounds != _default_bounds(context)
+    defaults = _default_bounds(context)
     signature = context.network.signature(context.spec)
     bound = signature.bind(model.inputs, model.outputs, model.source, BuildError)
     axes: dict[str, dict[int, tuple[int, int, int]]] = {}
@@ -111,7 +111,8 @@ def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int,
             if not isinstance(symbol, str) or symbol not in bounds:
                 continue
             low, _, high = axes[info.name][axis] = bounds[symbol]
-            if asked_for and info.shape[axis] != DYNAMIC and not low <= info.shape[axis] <= high:
+            fits = info.shape[axis] == DYNAMIC or low <= info.shape[axis] <= high
+            if not fits and bounds[symbol] != defaults.get(symbol):
                 given = f"{low}" if low == high else f"{low} to {high}"
                 fixed.setdefault((info.shape[axis], given), []).append(f"{symbol} of input '{info.name}'")
     for (size, given), places in fixed.items():

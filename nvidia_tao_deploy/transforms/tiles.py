@@ -136,12 +136,10 @@ class TilePrepare:
         if sample.fault:
             raise DataError(sample.fault)
         self._fill(sample.unit, rows[self.unit])
-        row = rows[self.golden]
-        if self.folders is None:
-            self._copy(sample.golden, row)
-        else:
-            for place, paths in zip(row, self.folders.draw(sample), strict=True):
-                self._copy(paths, place)
+        try:
+            self._fill_golden(sample, rows[self.golden])
+        except DataError as error:  # its path alone does not tell which lines of the csv name it
+            raise DataError(f"{error.message} It is what {sample.name} is compared with.") from error
         return Frame(sample, self.layout.size, Geometry())
 
     def single(self, sample: Sample) -> tuple[dict[str, np.ndarray], Frame]:
@@ -150,6 +148,13 @@ class TilePrepare:
         assert self.shapes is not None
         batch = {name: np.empty((1, *shape), np.float32) for name, shape in self.shapes.items()}
         return batch, self(sample, {name: array[0] for name, array in batch.items()})
+
+    def _fill_golden(self, sample: PairSample, row: np.ndarray) -> None:
+        if self.folders is None:
+            self._copy(sample.golden, row)
+            return
+        for place, paths in zip(row, self.folders.draw(sample), strict=True):
+            self._copy(paths, place)
 
     def _fill(self, paths: tuple[Path, ...], row: np.ndarray) -> None:
         """Read the lights of one view into (3,H,W)."""

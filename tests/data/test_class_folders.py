@@ -60,7 +60,7 @@ def test_folders_that_are_not_in_the_list(tmp_path: Path) -> None:
     assert "folders that are not in the class list: green, red; the list has 2 classes: blue, greeen" in str(
         caught.value
     )
-    assert caught.value.hint == "Did you mean 'greeen'?"
+    assert caught.value.hint == "The folder is 'green', the list has 'greeen': give both one name."
 
 
 def test_a_flat_folder(tmp_path: Path) -> None:

@@ -49,6 +49,17 @@ def test_nearest_against_scikit_learn(monkeypatch: pytest.MonkeyPatch, size: int
         assert np.abs(squared - far**2).max() < 1e-6
 
 
+@pytest.mark.parametrize("columns", [5, 13, 700, 832, 833, 900, 4099])
+@pytest.mark.parametrize("levels", [3, 1 << 20])
+def test_smallest_are_those_of_a_sort(columns: int, levels: int) -> None:
+    """Rows with and without a step over groups, with a rest behind the last group, and with many equal values."""
+    values = np.random.default_rng(columns).integers(0, levels, (7, columns)).astype(np.float32)
+    count = min(13, columns)
+    found = module.smallest(values, count)
+    assert found.shape == (7, count) and all(len(set(row)) == count for row in found.tolist())
+    assert np.array_equal(np.sort(np.take_along_axis(values, found, axis=1)), np.sort(values)[:, :count])
+
+
 def test_products_over_all_cores_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     vectors, asked = (unit_rows(random.normal(size=(count, 24))) for count in (400, 20))

@@ -131,7 +131,7 @@ def test_same_accuracy_as_onnx_runtime(home, name, reference, precision, tmp_pat
     if precision == "INT8":
         cache = tmp_path / "calibration.cache"
         options += [f"{CALIBRATION}cal_algorithm=minmax", f"{CALIBRATION}cal_cache_file={cache}"]
-        options += [f"{CALIBRATION}cal_batch_size=4", f"{CALIBRATION}cal_batches=16"]
+        options += [f"{CALIBRATION}cal_batch_size=4", f"{CALIBRATION}cal_batches=12"]
         if EXAMPLES[name].calibration:
             options.append(f"{CALIBRATION}cal_image_dir=[{EXAMPLES[name].calibration}]")
     run(home, name, "gen_trt_engine", tmp_path, engine, *options)

@@ -60,6 +60,17 @@ def test_against_scikit_learn(classes: int, count: int, seed: int, shards: int) 
     assert np.allclose(np.array([row[1:] for row in rows[:-1]], float), np.array(expected_columns).T)
 
 
+@pytest.mark.parametrize("shards", [1, 3])
+def test_more_pictures_than_are_counted_at_once(shards: int) -> None:
+    random = np.random.default_rng(5)
+    truths, scores = random.integers(0, 12, 2500), random.random((2500, 12)).astype(np.float32)
+    report = scored(truths, scores, [1, 3], shards)
+    assert report.results["num_samples"] == 2500
+    assert report.kpi["top_3_accuracy"] == pytest.approx(top_k_accuracy_score(truths, scores, k=3), abs=1e-12)
+    matrix = np.array([row[1:] for row in table(report, "Confusion")])
+    assert np.array_equal(matrix, confusion_matrix(truths, scores.argmax(axis=1)))
+
+
 def test_two_classes_compare_the_two_scores() -> None:
     """scikit-learn's own rule, a threshold on column 1, gives 0.25 here."""
     scores = np.array([[-1.0, -0.5], [2.0, 1.0], [3.0, 2.5], [-2.0, -3.0]])

@@ -14,6 +14,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.metrics import in_bulk
 from nvidia_tao_deploy.metrics.retrieval import LONGEST_TABLE, Retrieval
 from nvidia_tao_deploy.network import Frame, Sample
 from nvidia_tao_deploy.predictions import Neighbours
@@ -63,6 +64,15 @@ def test_against_scikit_learn(classes: int, k: int) -> None:
     if matrices:
         counts = np.array([row[1:] for row in matrices[0].rows])
         assert (counts == confusion_matrix(truths, labels[:, 0], labels=np.arange(classes))).all()
+
+
+def test_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    truths, labels, gallery = case(12, 4, 0)
+    names = [str(index) for index in range(12)]
+    whole = update(Retrieval(names, 4, gallery), truths, labels).compute()
+    monkeypatch.setattr(in_bulk, "COUNTED_AT_ONCE", 64)
+    assert update(Retrieval(names, 4, gallery), truths, labels).compute() == whole
+    assert whole.results["num_queries"] == 400
 
 
 def test_a_class_that_is_never_asked_for_does_not_count() -> None:

@@ -253,6 +253,9 @@ def test_wrong_input(tmp_path: Path) -> None:
     ran = bench.run("evaluate")
     assert ran.code == 3 and "c.jpg: not a picture" in ran.err and "1 of 2 samples" in ran.err
     assert strict_json((bench.results / "results.json").read_text()) == {"Accuracy": 1.0}
+    bench.add("one", "z.png", "a", "a?!")
+    ran = bench.run("evaluate")
+    assert "1 of 3 labels hold characters that are not in" in ran.out and "cannot be read exactly: '!' '?'" in ran.out
     bench.characters.write_text("a\nb\nc\n")
     ran = bench.run("evaluate")
     assert ran.code == 3 and "3 characters and the blank make 4 classes, but the model has 5" in ran.err

@@ -301,7 +301,7 @@ def test_a_folder_that_is_not_in_the_class_map(colours: ColourRecognition) -> No
     file.write_text("blue\ngreen\nredd\n")
     ran = colours.run("evaluate", f"dataset.class_map={file}")
     assert ran.code == 3 and "folders that are not in the class list: red;" in ran.err
-    assert "Did you mean 'redd'?" in ran.err
+    assert "The folder is 'red', the list has 'redd'" in ran.err
     assert not (colours.results / "trt_evaluate" / "results.json").exists()
 
 
@@ -310,6 +310,7 @@ def test_topk_beyond_the_gallery(colours: ColourRecognition) -> None:
     for subtask in ("evaluate", "inference"):
         ran = colours.run(subtask, f"{subtask}.topk=10")
         assert ran.code == 2 and f"{subtask}.topk: 10: the gallery has only 9 pictures" in ran.err
+        assert f"Set {subtask}.topk=9 or less" in ran.err
 
 
 def test_roots_that_are_not_set(colours: ColourRecognition) -> None:

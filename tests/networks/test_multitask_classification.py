@@ -149,6 +149,7 @@ def test_outputs_that_do_not_fit(tmp_path: Path, names: dict[str, int], message:
     bench = Bench(tmp_path, outputs=names)
     ran = bench.run("evaluate", "-cm", bench.mapping)
     assert ran.code == 3 and message in ran.err
+    assert ("give its own class_mapping.json" in ran.err) == ("but the model's output" in message)
     assert not (bench.results / "results.json").exists()
 
 
@@ -216,7 +217,7 @@ def test_a_build_needs_neither_spec_nor_class_map(tmp_path: Path) -> None:
         ("fname,age\n00.png,\n", "line 2: nothing in column 'age'"),
         ("fname,age\n\n00.png,old\n00.png,new\n", "line 4: '00.png' is listed already on line 3"),
         ("fname,age\n00.png,olt\n", "line 2: 'olt' is no class of age; those are new, old"),
-        ("fname,size\n00.png,old\n", "the columns are size; the tasks of"),
+        ("fname,size\n00.png,old\n", "no column age; the columns are size; the tasks of"),
     ],
 )
 def test_wrong_csv_files(tmp_path: Path, text: str, message: str) -> None:

@@ -459,9 +459,11 @@ def test_a_size_that_the_model_fixes_is_said_when_building(tmp_path) -> None:
     spec = tmp_path / "spec.yaml"
     spec.write_text(
         f"results_dir: {tmp_path}\ngen_trt_engine:\n  backend: onnxruntime\n  onnx_file: {tmp_path}/m.onnx\n"
-        f"  trt_engine: {tmp_path}/m.engine\n  height: 64\n  width: 1280\n"
+        f"  trt_engine: {tmp_path}/m.engine\n  height: 64\n  width: 1248\n"
     )
     ran = run_here("ocdnet", "gen_trt_engine", "-e", str(spec))
     assert ran.code == 0
-    assert "W of input 'input' is fixed to 96 in the model; the spec's 1280 has no effect" in ran.text
+    assert "W of input 'input' is fixed to 96 in the model; the spec's 1248 has no effect" in ran.text
     assert "H of input" not in ran.text
+    ran = run_here("ocdnet", "gen_trt_engine", "-e", str(spec), "gen_trt_engine.width=1280")
+    assert ran.code == 0 and "fixed to" not in ran.text  # the default, which nobody need have asked for

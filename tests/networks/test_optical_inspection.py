@@ -204,7 +204,7 @@ def test_pairs_that_cannot_be_used_do_not_stop_the_others(bench: Bench) -> None:
     assert ran.code == 3
     for text in (
         "units/002_Low.png: no such picture",
-        "golden/003_White.png: the file is empty",
+        "golden/003_White.png: the file is empty. It is what units/003 is compared with.",
         "line 6: the label is empty",
         "3 of 5 samples could not be used; the results are of the other 2.",
     ):

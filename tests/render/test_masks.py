@@ -100,3 +100,12 @@ def test_change_pictures(tmp_path: Path, labelled: bool) -> None:
     assert row.shape == (20, (4 if labelled else 3) * 30 + (3 if labelled else 2) * 10, 3)
     middles = [row[10, x].mean() for x in (15, 55, 87, 102)]
     np.testing.assert_allclose(middles, [200, 90, 0, 255], atol=4)
+    over = np.asarray(Image.open(tmp_path / "overlay/side/a.png.jpg")).astype(int)
+    np.testing.assert_allclose(over[10, 5], 90, atol=4)
+    np.testing.assert_allclose(over[10, 25], [172, 60, 60], atol=6)  # half the picture, half red
+
+
+def test_colours_of_a_spec_stay_over_the_picture() -> None:
+    assert masks.overlay_colours(masks.default_colours(2)) == {0: (0, 0, 0), 1: masks.SIGNAL}
+    for given in ({0: (0, 0, 0), 1: (9, 9, 9)}, masks.default_colours(5)):
+        assert masks.overlay_colours(given) == given
