@@ -9,8 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
+from nvidia_tao_deploy.graph import plugins
+from nvidia_tao_deploy.graph.precision import typed
 from tests.makers import ROOT, Ran, run_here
 
 FIGURES = {"classification_pyt": "top_1_accuracy", "dino": "AP", "ocrnet": "Accuracy"}
@@ -94,6 +97,28 @@ def test_text_recognition(text: Path, at) -> None:
     ran, engine = build("ocrnet", "INT8")
     assert ran.code == 0, ran.text
     assert accuracy("ocrnet", engine) >= exact - 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "allowed"), [("fp16", (0.001, 0.005, 0.01)), ("bf16", (0.002, 0.01, 0.02))])
+def test_rounding_at_every_operator(
+    precision: str, allowed: tuple[float, ...], pictures: Path, request: pytest.FixtureRequest, at
+) -> None:
+    """ONNX Runtime's CPU computes chains of FP16 nodes in FP32; a GPU rounds after each. So rounding is simulated."""
+    models = {
+        "classification_pyt": Path("demo/models/fashion_mnist.onnx"),
+        "dino": Path("demo/models/detector_gridsample.onnx"),
+        "ocrnet": Path("demo/models/ocrnet/ocrnet.onnx"),
+    }
+    for (network, source), most in zip(models.items(), allowed, strict=True):
+        at(request.getfixturevalue("text") if network == "ocrnet" else pictures)
+        exact = accuracy(network, source)
+        rounded = Path(f"demo/results/{network}-{precision}.onnx")
+        rounded.parent.mkdir(exist_ok=True)
+        onnx.save(typed(plugins.rewrite(onnx.load(source))[0], precision, simulate=True)[0], str(rounded))
+        found = accuracy(network, rounded)
+        print(f"{network} {precision} rounded: {found:.4f}, exact {exact:.4f}")
+        assert found >= exact - most, network
 
 
 @pytest.mark.rtx

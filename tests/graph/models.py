@@ -224,3 +224,15 @@ def awkward(batch: int | str = "batch", with_if: bool = True, with_mask: bool = 
     ]
     outputs = [value("y", FLOAT, batch, 10), value("top", FLOAT, batch, 3), value("which", INT64, batch, 3)]
     return model(nodes, [value("x", FLOAT, batch, 3, 16, 16)], outputs, w.tensors)
+
+
+def products(factor: float) -> onnx.ModelProto:
+    """x [B, 8] -> four products, of which the second multiplies by `factor` and the third by its inverse."""
+    w = Weights()
+    nodes, last = [], "x"
+    for name, scale in (("a", 1.0), ("up", factor), ("down", 1 / factor), ("b", 1.0)):
+        target = "y" if name == "b" else f"{name}_out"
+        weight = w.given(name, np.eye(8, dtype=np.float32) * scale)
+        nodes.append(onnx.helper.make_node("MatMul", [last, weight], [target], name=f"/{name}"))
+        last = target
+    return model(nodes, [value("x", 1, "n", 8)], [value("y", 1, "n", 8)], w.tensors)

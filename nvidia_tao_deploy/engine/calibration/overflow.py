@@ -24,26 +24,28 @@ BATCHES = 4
 """Calibration batches that are looked at."""
 
 
-def plan_for(model: onnx.ModelProto, plan: BuildPlan) -> BuildPlan:
+def plan_for(model: onnx.ModelProto, plan: BuildPlan, amax: Mapping[str, float] | None = None) -> BuildPlan:
     """The plan with FP32 rules for nodes that make or take values beyond FP16's range.
 
-    Nothing is measured, and the plan returned as it is, unless it asks for FP16 and has calibration batches. The
+    Without `amax` the first calibration batches are measured; where there are none, the plan is returned as it is. The
     user's own rules come first.
 
     Args:
         model: float32, without plugins.
+        plan: one whose engine computes in FP16, at least where it is not INT8.
+        amax: largest magnitude by activation, if known.
 
     Raises:
         BuildError: the FP32 model itself gives NaN or infinities.
         DataError: calibration data cannot be used.
     """
-    calibration = plan.calibration
-    if plan.precision != "fp16" or calibration is None or calibration.batches is None:
-        return plan
-    from nvidia_tao_deploy.engine.calibration.ranges import observe
+    if amax is None:
+        if plan.calibration is None or plan.calibration.batches is None:
+            return plan
+        from nvidia_tao_deploy.engine.calibration.ranges import observe
 
-    batches = itertools.islice(calibration.batches(), BATCHES)
-    amax = observe(model, activations(model), batches, "minmax", what="FP16 overflow check")
+        batches = itertools.islice(plan.calibration.batches(), BATCHES)
+        amax = observe(model, activations(model), batches, "minmax", what="FP16 overflow check")
     return dataclasses.replace(plan, layers_precision=(*plan.layers_precision, *rules(model, amax)))
 
 

@@ -60,7 +60,8 @@ class OnnxRuntimeBackend:
         from nvidia_tao_deploy.graph import plugins, precision
 
         rewritten, rewrites = plugins.rewrite(model)
-        plan = overflow.plan_for(rewritten, plan)
+        if plan.precision == "fp16":
+            plan = overflow.plan_for(rewritten, plan)
         quantised, details = explicit.quantised(rewritten, plan, float_weights=False)
         typed = precision.apply(quantised, explicit.rest(plan, "fp32"))
         blob = quantised_blob(typed, plan.precision) if quantised is not rewritten else typed.SerializeToString()

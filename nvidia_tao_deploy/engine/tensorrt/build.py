@@ -52,13 +52,16 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     if strongly_typed:
         model, typing = _typed(model, plan, original)
     elif plan.precision == "int8" and not own_ranges and _by_calibrator(dialect, plan):
-        feeder, calibrator = _calibrator(dialect, original, plan)
+        feeder, calibrator, plan = _calibrator(dialect, original, plan)
         typing["ranges"] = feeder.source
         if feeder.missing:
             typing["tensors_without_range"] = list(feeder.missing)
     elif plan.precision == "int8":
-        model, facts = explicit.quantised(model, plan, float_weights=True, measured=original)
-        plan = explicit.rest(plan, plan.precision)  # Q/DQ nodes say what is INT8; layers need not be told
+        model, facts = explicit.quantised(
+            model, plan, float_weights=True, measured=original, fp16_rest=not plan.strict
+        )
+        # Q/DQ nodes say what is INT8; layers need not be told
+        plan = explicit.rest(plan, plan.precision, facts.get("beyond_fp16", ()))
         typing.update(facts)
     model = _named(model)
     quantised = is_quantised(model)
@@ -157,14 +160,20 @@ def _by_calibrator(dialect: Dialect, plan: BuildPlan) -> bool:
     return route != "qdq" and calibrating.available(dialect)
 
 
-def _calibrator(dialect: Dialect, original: onnx.ModelProto, plan: BuildPlan) -> tuple[calibrating.Feeder, Any]:
+def _calibrator(
+    dialect: Dialect, original: onnx.ModelProto, plan: BuildPlan
+) -> tuple[calibrating.Feeder, Any, BuildPlan]:
+    """What feeds TensorRT's calibrator, the calibrator, and the plan: what FP16 cannot hold is FP32 in it."""
     known = obtain.known_ranges(plan.calibration)
     if known is not None:
         known = obtain.compared(known, activations(plugins.described(original)))
         obtain.keep(plan.calibration, known)
     elif obtain.with_data(plan.calibration).algorithm not in calibrating.CLASSES:
         known = obtain.ranges(plugins.rewrite(original)[0], plan.calibration)  # TensorRT has no such algorithm
-    return calibrating.prepare(dialect, plan.calibration, known)
+    feeder, calibrator = calibrating.prepare(dialect, plan.calibration, known)
+    if not plan.strict:
+        plan = overflow.plan_for(plugins.rewrite(original)[0], plan, known.amax if known is not None else None)
+    return feeder, calibrator, plan
 
 
 def _make(create: Any, records: log.LogRecords, what: str) -> Any:

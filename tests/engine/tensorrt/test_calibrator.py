@@ -172,6 +172,28 @@ def test_cache_is_compared_with_the_tensors_behind_a_plugin_too(
     assert "no range for" not in caplog.text and "not in the model" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("strict", "factor", "kept"), [(False, 1e4, {"/up", "/down"}), (False, 2.0, set()), (True, 1e4, set())]
+)
+@pytest.mark.parametrize("cached", [False, True])
+def test_what_fp16_cannot_hold_is_fp32_beside_int8(
+    tmp_path: Path, strict: bool, factor: float, kept: set[str], cached: bool
+) -> None:
+    """The builder may take FP16 for what is not INT8, unless types are strict."""
+    from tests.graph import models
+
+    path = tmp_path / "cal.cache"
+    if cached:
+        largest = {"x": 100.0, "a_out": 100.0, "up_out": 100 * factor, "down_out": 100.0, "y": 100.0}
+        path.write_text(cache.format_text(largest, cache.header("entropy")))
+        made = calibration([AssertionError("a cache that is used as it is needs no pictures")], path)
+    else:
+        made = calibration([{"x": np.full((2, 8), 100, np.float32)}])
+    plan = BuildPlan("int8", calibration=made, strict=strict)
+    _, _, found = build._calibrator(dialect(*BOTH), models.products(factor), plan)
+    assert {(rule.pattern, rule.dtype) for rule in found.layers_precision} == {(name, "fp32") for name in kept}
+
+
 def test_fp8_is_refused_with_the_reason() -> None:
     kinds = SimpleNamespace(EXPLICIT_BATCH=0)
     flags = SimpleNamespace(FP16=1)
@@ -195,7 +217,7 @@ def test_ranges_of_training_reach_tensorrt_tensor_by_tensor(tmp_path: Path) -> N
     proto = models.classifier()
     trained = {"input": 2.54, "p1": 127.0, "elsewhere": 1.0}
     plan = BuildPlan("int8", calibration=Calibration(ranges=trained, cache_file=tmp_path / "cal.cache"))
-    feeder, _ = build._calibrator(dialect(*BOTH), proto, plan)
+    feeder, _, _ = build._calibrator(dialect(*BOTH), proto, plan)
     lines = (feeder.cached() or b"").decode().splitlines()
     # 0.02 is 3ca3d70a and 1 is 3f800000 as IEEE-754 singles
     assert lines[0] == "TRT-8503-EntropyCalibration2" and lines[1:3] == ["input: 3ca3d70a", "p1: 3f800000"]

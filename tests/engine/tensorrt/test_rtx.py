@@ -170,23 +170,11 @@ def test_building_is_repeatable_in_one_process(backend):
     assert len(sizes) == 1
 
 
-def products(factor: float) -> onnx.ModelProto:
-    """x [B, 8] -> four products, of which the second multiplies by `factor` and the third by its inverse."""
-    w = models.Weights()
-    nodes, last = [], "x"
-    for name, scale in (("a", 1.0), ("up", factor), ("down", 1 / factor), ("b", 1.0)):
-        target = "y" if name == "b" else f"{name}_out"
-        weight = w.given(name, np.eye(8, dtype=np.float32) * scale)
-        nodes.append(onnx.helper.make_node("MatMul", [last, weight], [target], name=f"/{name}"))
-        last = target
-    return models.model(nodes, [models.value("x", 1, "n", 8)], [models.value("y", 1, "n", 8)], w.tensors)
-
-
 @pytest.mark.parametrize(("factor", "kept"), [(2.0, set()), (1e4, {"/up", "/down"})])
 @pytest.mark.parametrize("strict", [False, True])
 def test_int8_products_with_a_scale_per_column_and_fp16_where_it_fits(backend, factor, kept, strict):
     """The rest of an INT8 engine is FP16: values beyond its range are left in FP32."""
-    model = products(factor)
+    model = models.products(factor)
     feeds = np.full((2, 8), 100, np.float32)
     calibration = Calibration(lambda: iter([{"x": feeds}]), 1, 2, algorithm="minmax")
     built = backend.build(model, plan(model, precision="int8", calibration=calibration, strict=strict))
