@@ -30,7 +30,7 @@ FIGURES = {
     "deformable_detr": "AP",
     "dino": "AP",
     "rtdetr": "AP",
-    "ocdnet": "Hmean",
+    "ocdnet": "F-measure",
     "ocrnet": "Accuracy",
 }
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -109,8 +109,7 @@ def figure(network: str, status: Path) -> tuple[str, float]:
     """The network's accuracy figure of the last evaluation."""
     lines = [json.loads(line) for line in status.read_text(encoding="utf-8").splitlines()]
     kpi: dict[str, float] = next(line["kpi"] for line in reversed(lines) if line.get("kpi"))
-    name = FIGURES[network] if FIGURES[network] in kpi else next(iter(kpi))
-    return name, float(kpi[name])
+    return FIGURES[network], float(kpi[FIGURES[network]])
 
 
 def _succeed(network: str, arguments: list[str]) -> None:
@@ -132,9 +131,12 @@ def table(results: list[Result]) -> Table:
                 result.figure,
                 result.accuracy,
                 f"{100 * (result.accuracy - base.accuracy):+.2f}",
-                f"{result.engine_bytes / base.engine_bytes:.2f}",
-                f"{result.p50_ms / base.p50_ms:.2f}",
-                f"{result.build_seconds:.1f}",
+                *(
+                    "-" if math.isnan(number) else f"{number:.2f}"
+                    for number in (
+                        result.engine_bytes / base.engine_bytes, result.p50_ms / base.p50_ms, result.build_seconds,
+                    )
+                ),
             )
         )
     columns = ("network", "precision", "figure", "value", "points to FP32", "size x FP32", "latency x FP32", "build s")
