@@ -82,11 +82,13 @@ class _Quantised:
     def __init__(self, model: onnx.ModelProto, plan: BuildPlan, names: _Names) -> None:
         from nvidia_tao_deploy.engine.calibration import obtain
         from nvidia_tao_deploy.graph import quantise
+        from nvidia_tao_deploy.graph.model import raise_opset
 
-        self._model, self._names, self._rules = model, names, plan.layers_precision
+        self._names, self._rules = names, plan.layers_precision
         self._format = quantise.FORMATS[plan.precision]
+        self._model = raise_opset(model, self._format.opset, self._format.name.upper())  # once, not for every variant
         self._amax: Mapping[str, float] = obtain.ranges(model, plan.calibration).amax
-        _, report = quantise.quantise(model, self._amax, self._format, self._rules)
+        _, report = quantise.quantise(self._model, self._amax, self._format, self._rules)
         self._nodes = set(report.quantised)
         self.layers = names.layers(report.quantised)
 
