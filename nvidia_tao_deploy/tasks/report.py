@@ -39,9 +39,7 @@ def path_of(engine: Path) -> Path:
     return engine.with_name(f"{engine.name}.report.json")
 
 
-def report(
-    context: Context, model: Model, backend: Backend, built: Built, plan: BuildPlan, target: Path
-) -> str:
+def report(context: Context, model: Model, backend: Backend, built: Built, plan: BuildPlan, target: Path) -> str:
     """Measure, print tables, and return the json text.
 
     Latency is what a caller waits for one batch: copies to and from the device included, one batch at a time. An engine
