@@ -52,8 +52,6 @@ setup(
     extras_require={
         "launcher": ["docker>=7"],
         "gpu": ["tensorrt>=8.5", "cuda-python>=11.8"],
-        "gpu-decode": ["nvidia-nvimgcodec-cu12>=0.5"],
-        "mpi": ["mpi4py>=3.1"],
         "tensorfile": ["h5py>=3.8"],
         "dev": [
             "docker>=7",

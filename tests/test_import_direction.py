@@ -49,7 +49,8 @@ def layer(module: str) -> str:
         "logs": "output", "signals": "output", "status": "output", "status_callback": "output",
         "engine": "running", "pipeline": "running",
         "networks": "networks", "registry": "registry", "tasks": "tasks",
-        "cli": "front", "cli_arguments": "front", "cli_flags": "front", "cli_help": "front", "cli_agnostic": "front", "__main__": "front",
+        "cli": "front", "cli_arguments": "front", "cli_flags": "front", "cli_help": "front",
+        "cli_agnostic": "front", "__main__": "front",
     }  # fmt: skip
     return table[head]
 
