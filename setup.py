@@ -52,8 +52,6 @@ setup(
     extras_require={
         "launcher": ["docker>=7"],
         "gpu": ["tensorrt>=8.5", "cuda-python>=11.8"],
-        "gpu-decode": ["nvidia-nvimgcodec-cu12>=0.5"],
-        "mpi": ["mpi4py>=3.1"],
         "tensorfile": ["h5py>=3.8"],
         "dev": [
             "docker>=7",
@@ -78,9 +76,13 @@ setup(
         ]
     },
     classifiers=[
-        "License :: OSI Approved :: Apache Software License",
+        "Environment :: Console",
+        "Environment :: GPU :: NVIDIA CUDA",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],

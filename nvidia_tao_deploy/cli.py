@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy import registry, signals
-from nvidia_tao_deploy.cli_arguments import CONVERT_SPECS, Arguments, parse, usage
+from nvidia_tao_deploy.cli_arguments import CONVERT_SPECS, DEFAULT_SPECS, Arguments, parse
 from nvidia_tao_deploy.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -79,6 +79,8 @@ def main(command: str, argv: Sequence[str]) -> int:
         network = registry.load(command)
         arguments = parse(network, argv)
         if arguments.help:
+            from nvidia_tao_deploy.cli_help import usage
+
             print(usage(network, arguments.subtask))
             return EXIT_OK
     except SpecError as error:
@@ -151,7 +153,7 @@ def _run(network: Network, arguments: Arguments) -> None:
     path = Path(arguments.spec) if arguments.spec else None
     try:
         composed = compose(network.schema, path, arguments.overrides, network.migrations, bool(network.flags))
-        if arguments.subtask == "default_specs":
+        if arguments.subtask == DEFAULT_SPECS:
             _default_specs(network, composed.spec)
             return
         folder = contexts.results_folder(composed.spec, arguments.subtask)
@@ -235,11 +237,12 @@ def _fail(message: str, code: int, hint: str | None = None) -> int:
 def run_module(argv: Sequence[str]) -> int:
     """`python -m nvidia_tao_deploy <network> <subtask> ...`; without a network it lists them."""
     if not argv or argv[0] in ("-h", "--help"):
-        width = max(map(len, registry.NETWORKS))
+        from nvidia_tao_deploy.cli_help import aligned
+
+        networks = {name: summary for name, (_, summary) in registry.NETWORKS.items()}
+        networks[registry.AGNOSTIC] = "the network that the spec's model_name names"
         print("usage: python -m nvidia_tao_deploy <network> <subtask> -e SPEC [key=value ...]\n\nnetworks:")
-        for name, (_, summary) in registry.NETWORKS.items():
-            print(f"  {name.ljust(width)}  {summary}")
-        print(f"  {registry.AGNOSTIC.ljust(width)}  the network that the spec's model_name names")
+        print("\n".join(aligned(networks)))
         return EXIT_OK
     if argv[0] not in registry.COMMANDS:
         hint = did_you_mean(argv[0], registry.COMMANDS) or f"Networks: {', '.join(registry.NETWORKS)}"

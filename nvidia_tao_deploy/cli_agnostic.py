@@ -115,7 +115,14 @@ def parts(words: Sequence[str]) -> tuple[str, str | None, tuple[str, ...]]:
 
 def usage() -> str:
     """The help text."""
-    width = max(map(len, registry.NETWORKS))
+    from nvidia_tao_deploy.cli_help import SPEC, SPEC_HELP, aligned
+
+    options = {
+        SPEC: SPEC_HELP,
+        "-m, --model_name MODEL": f"the model, with {DEFAULT_SPECS} and --help",
+        "key=value": "replaces a key of the spec",
+        "-h, --help": "this text; with -m MODEL that network's",
+    }
     return "\n".join(
         [
             "usage: model_agnostic <subtask> -e SPEC [key=value ...]",
@@ -124,15 +131,12 @@ def usage() -> str:
             f"Runs the network that the key {KEY} at the top of the spec names, as its own command does.",
             "",
             "subtasks (where the network has them):",
-            *(f"  {name:15} {SUBTASK_HELP[name]}" for name in (*SUBTASKS, DEFAULT_SPECS)),
+            *aligned({name: SUBTASK_HELP[name] for name in (*SUBTASKS, DEFAULT_SPECS)}),
             "",
             "options:",
-            "  -e, --experiment_spec_file SPEC   YAML file, relative to the current folder",
-            "  -m, --model_name MODEL            the model, with default_specs and --help",
-            "  key=value                         replaces a key of the spec",
-            "  -h, --help                        this text; with -m MODEL that network's",
+            *aligned(options),
             "",
             "models:",
-            *(f"  {name.ljust(width)}  {summary}" for name, (_, summary) in registry.NETWORKS.items()),
+            *aligned({name: summary for name, (_, summary) in registry.NETWORKS.items()}),
         ]
     )

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command line of a network command, and its help texts."""
+"""The command line of a network command; its help texts are in `cli_help`."""
 
 from __future__ import annotations
 
@@ -158,43 +158,3 @@ def _option(word: str) -> tuple[str, bool, str]:
         return "-e", True, word[len("-e") :].removeprefix("=")
     name, equals, value = word.partition("=")
     return name, bool(equals), value
-
-
-def usage(network: Network, subtask: str) -> str:
-    """The help text of the command (subtask "") or of one subtask with the keys that it reads."""
-    from nvidia_tao_deploy.spec.describe import key_table
-
-    shown = subtask or "<subtask>"
-    lines = [
-        f"usage: {network.name} {shown} {'[options]' if network.flags else '-e SPEC'} [key=value ...]",
-        "",
-        network.summary[:1].upper() + network.summary[1:] + ".",
-        "",
-    ]
-    if not subtask:
-        lines.append("subtasks:")
-        lines += [f"  {name:15} {SUBTASK_HELP[name]}" for name in subtasks_of(network)]
-        lines += ["", f"'{network.name} <subtask> --help' lists the spec keys of a subtask.", ""]
-    else:
-        lines += [f"{subtask}: {SUBTASK_HELP[subtask]}", ""]
-    lines += [
-        "options:",
-        *_own_options(network, subtask),
-        "  key=value                         replaces a key of the spec; lists as key=[a,b], null as key=null",
-        "  -h, --help                        this text",
-        "",
-        "exit codes: 0 done, 2 command line or spec, 3 data, 4 engine build, 5 engine load or run, 130 Ctrl-C, 1 other",
-        "environment: TAO_DEPLOY_BACKEND (tensorrt, tensorrt_rtx, onnxruntime), TAO_DEPLOY_WORKERS (reading threads),",
-        "             TAO_DEPLOY_THREADS (ONNX Runtime threads), TAO_LOGGING_LEVEL, CUDA_VISIBLE_DEVICES",
-    ]
-    if subtask in network.subtasks:
-        lines += ["", "spec keys:", key_table(network.schema, subtask)]
-    return "\n".join(lines)
-
-
-def _own_options(network: Network, subtask: str) -> list[str]:
-    if not network.flags:
-        return ["  -e, --experiment_spec_file SPEC   YAML file, relative to the current folder"]
-    from nvidia_tao_deploy.cli_flags import option_lines
-
-    return option_lines(network, subtask)

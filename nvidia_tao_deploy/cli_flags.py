@@ -74,13 +74,12 @@ def assignments(flags: Sequence[Flag], found: argparse.Namespace, subtask: str) 
     return result
 
 
-def option_lines(network: Network, subtask: str) -> list[str]:
-    """The options of a subtask ("" for all) for `--help`."""
-    lines = {"-e, --experiment_spec FILE": "spec: protobuf text, or YAML (.yaml, .yml) with the same keys"}
+def option_help(network: Network, subtask: str) -> dict[str, str]:
+    """The options of a subtask ("" for all) beside -e, and what they mean, for `--help`."""
+    rows: dict[str, str] = {}
     for flag in network.flags:
         if not subtask or subtask in flag.keys:
             left = ", ".join(flag.names) + (f" {flag.metavar}" if flag.metavar else "")
-            lines.setdefault(left, flag.help)
-    lines["--log_file FILE"] = "append the output to a file instead of showing it (errors are shown too)"
-    width = max(map(len, lines))
-    return [f"  {left.ljust(width)}  {right}" for left, right in lines.items()]
+            rows.setdefault(left, flag.help)
+    rows["--log_file FILE"] = "append the output to a file instead of showing it (errors are shown too)"
+    return rows

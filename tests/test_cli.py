@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -85,6 +86,22 @@ def test_help() -> None:
         )
     ran = run_here("classification_pyt", "gen_trt_engine", "--help")
     assert "gen_trt_engine.tensorrt.data_type" in ran.out and "evaluate.trt_engine" not in ran.out
+
+
+@pytest.mark.parametrize("command", ["dino", "lprnet", "model_agnostic"])
+def test_options_of_help_are_aligned(command: str) -> None:
+    lines = run_here(command, "", "--help").out.splitlines()
+    first = lines.index("options:") + 1
+    options = lines[first : lines.index("", first)]
+    starts = {re.match(r"  .*?\S(?=  )\s+", line).end() for line in options}  # type: ignore[union-attr]
+    assert len(options) >= 3 and len(starts) == 1, options
+
+
+def test_help_of_specs_shows_their_own_usage() -> None:
+    ran = run_here("dino", "default_specs", "--help")
+    assert ran.out.startswith("usage: dino default_specs results_dir=FOLDER\n") and "-e" not in ran.out.split()
+    ran = run_here("lprnet", "convert_specs", "--help")
+    assert ran.out.startswith("usage: lprnet convert_specs OLD.txt NEW.yaml\n") and "key=value" not in ran.out
 
 
 def test_module_lists_networks_and_suggests() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nvidia_tao_deploy.data.lines import read_lines
 from nvidia_tao_deploy.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -38,22 +39,14 @@ class ClassNames:
         return (name for name in self.names if name is not None)
 
 
-def read_lines(path: str | Path) -> list[str]:
+def class_lines(path: str | Path) -> list[str]:
     """The lines of a class list: UTF-8, blanks at both ends removed, empty lines at the end dropped.
 
     Raises:
         DataError: missing, not text, or empty.
     """
     source = Path(path)
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"{source}: no such class list.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source}: not a text file in UTF-8; expected one class name per line.") from error
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read: {error.strerror}.") from error
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in read_lines(source, "class list")]
     while lines and not lines[-1]:
         lines.pop()
     if not lines:
@@ -76,7 +69,7 @@ def class_names(path: str | Path, first: int, labels: int = -1) -> ClassNames:
     Raises:
         DataError: unreadable, or more names than the model has labels.
     """
-    lines = read_lines(path)
+    lines = class_lines(path)
     if lines[0].lower() == BACKGROUND:
         if first > 0:
             first -= 1

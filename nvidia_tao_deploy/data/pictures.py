@@ -94,8 +94,11 @@ def _top_level(root: Path) -> list[tuple[str, ...]]:
     """As `_walk`, without sub-folders."""
     import os
 
-    with os.scandir(root) as entries:
-        return [(entry.name,) for entry in entries if _named_as_picture(entry.name) and entry.is_file()]
+    try:
+        with os.scandir(root) as entries:
+            return [(entry.name,) for entry in entries if _named_as_picture(entry.name) and entry.is_file()]
+    except OSError as error:
+        _refuse(error)
 
 
 def _walk(root: Path) -> list[tuple[str, ...]]:
@@ -128,6 +131,11 @@ class PictureReader:
 
     mode: str = "RGB"
     exif: bool = False
+
+    @classmethod
+    def for_channels(cls, channels: int, exif: bool = False) -> PictureReader:
+        """For a network input of so many channels: grey for 1, else RGB."""
+        return cls("L" if channels == 1 else "RGB", exif)
 
     def __call__(self, path: Path) -> np.ndarray:
         """(H,W,C) uint8. 16-bit pictures are scaled to 8 bits, transparency is dropped, CMYK is converted.

@@ -20,7 +20,7 @@ SIZES = ("original", "network")
 
 
 def best_class(scores: np.ndarray) -> np.ndarray:
-    """(C,H,W) scores -> (H,W) index of the largest, uint8 (uint16 above 256 classes). Ties: the lowest index.
+    """(C,H,W) scores, C from 2 on -> (H,W) index of the largest, uint8 (uint16 above 256 classes). Ties: the lowest.
 
     One pass per class over whole maps: several times faster than argmax over the first axis.
     """
@@ -29,11 +29,14 @@ def best_class(scores: np.ndarray) -> np.ndarray:
     kind = np.uint8 if len(scores) <= 256 else np.uint16
     if scores.dtype == np.float16:  # comparisons of half floats are slow
         scores = scores.astype(np.float32)
-    best, winner = scores[0], np.zeros(scores.shape[1:], kind)
-    for index in range(1, len(scores)):
+    winner = (scores[1] > scores[0]).astype(kind)
+    if len(scores) == 2:  # the usual case of change detection
+        return winner
+    best = np.maximum(scores[0], scores[1])
+    for index in range(2, len(scores)):
         beats = (scores[index] > best).astype(kind)
         np.maximum(winner, np.multiply(beats, kind(index), out=beats), out=winner)
-        best = np.maximum(best, scores[index])
+        np.maximum(best, scores[index], out=best)
     return winner
 
 

@@ -20,6 +20,8 @@ BACKENDS = {
     "tensorrt": ("nvidia_tao_deploy.engine.tensorrt.backend", "TensorRTBackend"),
     "tensorrt_rtx": ("nvidia_tao_deploy.engine.tensorrt.backend", "TensorRTRTXBackend"),
 }
+REFERENCE = "onnxruntime"
+"""The backend whose FP32 results others are compared with: it is everywhere."""
 VARIABLE = "TAO_DEPLOY_BACKEND"
 HEAD_BYTES = 64
 

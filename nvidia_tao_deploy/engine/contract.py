@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +48,10 @@ class TensorInfo:
             return self.shape
         bounds = zip(self.shape, self.minimum, self.maximum, strict=True)
         return tuple(low if size == DYNAMIC and low == high else size for size, low, high in bounds)
+
+    def filled(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        """The sizes behind the batch axis, as many as `sizes`, which count where there is a choice."""
+        return tuple(size if own == DYNAMIC else own for own, size in zip(self.settled[1:], sizes, strict=True))
 
     def __str__(self) -> str:
         sizes = "x".join("?" if size == DYNAMIC else str(size) for size in self.shape)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, List  # noqa: UP035  (see spec.common)
 
 from nvidia_tao_deploy.data.pictures import PictureReader
-from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.network import Network
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.common import Experiment
@@ -83,15 +82,14 @@ def _size(spec: Any) -> int:
 def prepare(spec: Any, binding: Binding, subtask: str, keep_picture: bool = False) -> PicturePrepare:
     """The usual preprocessing of such backbones: enlarge to cover size + 32, cut the middle, ImageNet's statistics."""
     info = binding.inputs[INPUT]
-    channels = CHANNELS if info.shape[1] == DYNAMIC else info.shape[1]
-    height, width = (_size(spec) if size == DYNAMIC else size for size in info.settled[2:])
+    channels, height, width = info.filled((CHANNELS, _size(spec), _size(spec)))
     augmentation = spec.dataset.augmentation
     mean, std = pixel_statistics(augmentation.mean, augmentation.std, channels, "dataset.augmentation")
     return PicturePrepare(
         input=info.name,
         shape=(channels, height, width),
         normalise=Normalise(mean, std),
-        reader=PictureReader("L" if channels == 1 else "RGB"),
+        reader=PictureReader.for_channels(channels),
         resize=CentreCrop(margin=32, interpolation="bicubic"),
         keep_picture=keep_picture,
     )

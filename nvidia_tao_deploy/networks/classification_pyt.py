@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, List  # noqa: UP035  (see spec.common)
 from nvidia_tao_deploy.data.class_folders import check_count, folder_classes, labelled_pictures, read_class_list
 from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
 from nvidia_tao_deploy.decode.classes import DecodeClasses
-from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
 from nvidia_tao_deploy.networks.parts.classification import AnnotateKeys, class_count, class_writers, numbered
@@ -102,15 +101,14 @@ def signature(spec: Spec) -> Signature:
 
 def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = False) -> PicturePrepare:
     info = binding.inputs["input"]
-    channels = CHANNELS if info.shape[1] == DYNAMIC else info.shape[1]
-    height, width = (spec.dataset.img_size if size == DYNAMIC else size for size in info.shape[2:])
+    channels, height, width = info.filled((CHANNELS, spec.dataset.img_size, spec.dataset.img_size))
     augmentation = spec.dataset.augmentation
     mean, std = pixel_statistics(augmentation.mean, augmentation.std, channels, "dataset.augmentation")
     return PicturePrepare(
         input=info.name,
         shape=(channels, height, width),
         normalise=Normalise(mean, std),
-        reader=PictureReader("L" if channels == 1 else "RGB", augmentation.exif_orientation),
+        reader=PictureReader.for_channels(channels, augmentation.exif_orientation),
         resize=RESIZES[augmentation.resize],
         keep_picture=keep_picture,
     )

@@ -119,7 +119,7 @@ def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = Fal
         shape=shape,
         # in training, too, a mean that is given for torch comes without a standard deviation
         normalise=mode_normalise(mode, image_mean(spec), shape[0], key=key, divide=False),
-        reader=PictureReader("L" if shape[0] == 1 else "RGB"),
+        reader=PictureReader.for_channels(shape[0]),
         resize=CentreCrop(32, interpolation) if crop else PillowStretch(interpolation),
         keep_picture=keep_picture,
         channels_last=channels_last,

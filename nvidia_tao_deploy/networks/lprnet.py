@@ -102,7 +102,7 @@ def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = Fal
         input=info.name,
         shape=shape,
         normalise=Normalise(order="BGR"),
-        reader=PictureReader("L" if shape[0] == 1 else "RGB", exif=True),  # as OpenCV's imread
+        reader=PictureReader.for_channels(shape[0], exif=True),  # as OpenCV's imread
         resize=stretch_rounded,
         keep_picture=keep_picture,
         channels_last=channels_last,

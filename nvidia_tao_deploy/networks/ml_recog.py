@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, List, Optional  # noqa: UP035  (see spec.
 
 from nvidia_tao_deploy.data.pictures import PictureReader
 from nvidia_tao_deploy.decode.embedding import DecodeEmbedding, DecodeNeighbours
-from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network, Reference, Sample
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
@@ -100,9 +99,7 @@ def signature(spec: Spec) -> Signature:
 def input_shape(spec: Spec, binding: Binding) -> tuple[int, int, int]:
     """(C,H,W) of a row: the model's, and the spec's where the model leaves a size open."""
     asked = (spec.model.input_channels, spec.model.input_height, spec.model.input_width)
-    channels, height, width = (
-        want if have == DYNAMIC else have for want, have in zip(asked, binding.inputs[INPUT].settled[1:], strict=True)
-    )
+    channels, height, width = binding.inputs[INPUT].filled(asked)
     return channels, height, width
 
 
@@ -112,7 +109,7 @@ def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = Fal
         input=binding.inputs[INPUT].name,
         shape=shape,
         normalise=Normalise(*statistics(spec, shape[0])),
-        reader=PictureReader("L" if shape[0] == 1 else "RGB", spec.dataset.exif_orientation),
+        reader=PictureReader.for_channels(shape[0], spec.dataset.exif_orientation),
         resize=StretchCrop(),
         keep_picture=keep_picture,
     )

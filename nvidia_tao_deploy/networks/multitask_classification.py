@@ -103,7 +103,7 @@ def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = Fal
         input=info.name,
         shape=shape,
         normalise=mode_normalise("caffe", (), shape[0]),
-        reader=PictureReader("L" if shape[0] == 1 else "RGB"),
+        reader=PictureReader.for_channels(shape[0]),
         resize=PillowStretch(spec.model_config.resize_interpolation_method),
         keep_picture=keep_picture,
         channels_last=channels_last,

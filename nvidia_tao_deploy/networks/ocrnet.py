@@ -14,7 +14,6 @@ from nvidia_tao_deploy.data.lines import natural_key
 from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
 from nvidia_tao_deploy.data.text_recognition import labelled_crops, report_unreadable
 from nvidia_tao_deploy.decode.ctc import DecodeText
-from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
 from nvidia_tao_deploy.networks.parts.text import AnnotateTextKeys
@@ -107,7 +106,7 @@ def input_shape(spec: Spec, binding: Binding, subtask: str) -> tuple[int, int, i
     task = None if subtask == "gen_trt_engine" else getattr(spec, subtask)
     height, width = (task.input_height, task.input_width) if task else (None, None)
     asked = (spec.model.input_channel, height or spec.model.input_height, width or spec.model.input_width)
-    shape = tuple(want if have == DYNAMIC else have for want, have in zip(asked, info.settled[1:], strict=True))
+    shape = info.filled(asked)
     if height not in (None, shape[1]) or width not in (None, shape[2]):
         logger.warning(
             "%s.input_width and input_height: the spec says %s x %s, the model takes %d x %d only: "
@@ -125,7 +124,7 @@ def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = Fal
         input=binding.inputs["input"].name,
         shape=shape,
         normalise=Normalise(mean=(0.5,), std=(0.5,)),
-        reader=PictureReader("L" if shape[0] == 1 else "RGB"),
+        reader=PictureReader.for_channels(shape[0]),
         resize=fit_height if spec.dataset.augmentation.keep_aspect_ratio else PillowStretch("bicubic"),
         keep_picture=keep_picture,
     )

@@ -11,11 +11,17 @@ from typing import Any
 from nvidia_tao_deploy.spec import schema as schemas
 from nvidia_tao_deploy.spec.fields import MISSING
 
+LIMITS = (58, 22, 24)
+"""Most characters of the columns key, type and default."""
+LEAST_MEANING = 40
+"""Fewer characters than this for the last column are no table any more."""
+
 
 def key_table(schema: type, subtask: str | None, width: int = 0) -> str:
     """Keys that a subtask reads: its own section and those that no subtask owns (all keys for None).
 
-    Columns: key, type, default, meaning (with choices and bounds).
+    Columns: key, type, default, meaning (with choices and bounds). Where `width` (characters; 0: the terminal's) leaves
+    too little for the last one, each key has lines of its own instead.
     """
     width = width or min(shutil.get_terminal_size((120, 24)).columns, 160)
     rows = [
@@ -24,10 +30,17 @@ def key_table(schema: type, subtask: str | None, width: int = 0) -> str:
         if key.used and _concerns(key.name, subtask)
     ]
     header = ("key", "type", "default", "meaning")
-    limits = (58, 22, 24)
-    sizes = [min(limit, max(len(row[column]) for row in [header, *rows])) for column, limit in enumerate(limits)]
-    meaning = max(24, width - sum(sizes) - 2 * len(sizes))
+    sizes = [min(limit, max(len(row[column]) for row in [header, *rows])) for column, limit in enumerate(LIMITS)]
+    meaning = width - sum(sizes) - 2 * len(sizes)
+    if meaning < LEAST_MEANING:
+        return "\n".join(line for row in rows for line in _stacked(*row, width))
     return "\n".join(line for row in [header, *rows] for line in _lines(row, (*sizes, meaning)))
+
+
+def _stacked(key: str, type_name: str, default: str, meaning: str, width: int) -> list[str]:
+    """A key and, indented below it, type, default and meaning."""
+    text = f"{type_name}, {default}{': ' if default == 'required' else ' by default: '}{meaning}"
+    return [key, *textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="    ")]
 
 
 def _concerns(key: str, subtask: str | None) -> bool:

@@ -25,6 +25,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy import logs
+from nvidia_tao_deploy.engine import backends
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.errors import DataError, NotANumberError, SpecError
 from nvidia_tao_deploy.network import Table
@@ -176,10 +177,8 @@ class _Search:
 
     def _run_blob(self, blob: bytes, on: trial.Trial) -> list[Any] | None:
         """None when the outputs hold NaN."""
-        from nvidia_tao_deploy.engine.onnxruntime.backend import OnnxRuntimeBackend
-
         try:
-            with trial.loaded(OnnxRuntimeBackend(), blob, self._source, 0) as engine:
+            with trial.loaded(backends.get(backends.REFERENCE), blob, self._source, 0) as engine:
                 return self._run(engine, on)
         except NotANumberError:
             return None

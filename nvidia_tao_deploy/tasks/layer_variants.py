@@ -41,11 +41,13 @@ def variants(model: onnx.ModelProto, plan: BuildPlan) -> Variants:
     Raises:
         SpecError, DataError, BuildError: what calibration raises, or a model that cannot be quantised or typed.
     """
-    from nvidia_tao_deploy.graph import plugins, quantise
+    from nvidia_tao_deploy.graph import plugins, precision, quantise
 
     standard, _ = plugins.rewrite(model)
-    names = _Names(model, standard, plan.layers_precision)
-    return (_Quantised if plan.precision in quantise.FORMATS else _Narrow)(standard, plan, names)
+    if plan.precision in quantise.FORMATS:
+        return _Quantised(standard, plan, _Names(model, standard, plan.layers_precision))
+    standard = precision.prepared(standard, plan.precision)  # inlines functions: new nodes, with names of their own
+    return _Narrow(standard, plan, _Names(model, standard, plan.layers_precision))
 
 
 class _Names:
@@ -109,14 +111,14 @@ class _Quantised:
 
 
 class _Narrow:
-    """FP16 and BF16, rounding simulated in float32: see `graph.precision.typed`."""
+    """FP16 and BF16, rounding simulated in float32: see `graph.precision.typed`. Takes a model that is `prepared`."""
 
     exhaustive = False
 
     def __init__(self, model: onnx.ModelProto, plan: BuildPlan, names: _Names) -> None:
         from nvidia_tao_deploy.graph import precision
 
-        self._model = precision.prepared(model, plan.precision)
+        self._model = model
         self._precision, self._names, self._rules = plan.precision, names, plan.layers_precision
         _, report = precision.typed(self._model, self._precision, self._rules)
         self.layers = names.layers(report.narrow)

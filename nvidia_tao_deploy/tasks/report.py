@@ -39,9 +39,7 @@ def path_of(engine: Path) -> Path:
     return engine.with_name(f"{engine.name}.report.json")
 
 
-def report(
-    context: Context, model: Model, backend: Backend, built: Built, plan: BuildPlan, target: Path
-) -> str:
+def report(context: Context, model: Model, backend: Backend, built: Built, plan: BuildPlan, target: Path) -> str:
     """Measure, print tables, and return the json text.
 
     Latency is what a caller waits for one batch: copies to and from the device included, one batch at a time. An engine
@@ -58,7 +56,9 @@ def report(
         with trial.loaded(backend, built.blob, target, device) as engine:
             rows = _real_rows(context, model, engine)
             points = profile_points(engine, plan)
-            found["latency_ms"] = [measure(engine, name, _feeds(engine, shapes, rows)) for name, shapes in points]
+            found["latency_ms"] = [
+                measure(engine, name, _feeds(engine, shapes, rows), SECONDS) for name, shapes in points
+            ]
             feeds = _feeds(engine, dict(points).get("optimum", points[0][1]), rows)
         layers = backend.layers(built.blob, target, feeds, device)
         found["layers"] = [_as_json(layer) for layer in layers]
@@ -120,7 +120,7 @@ def _feeds(
     return buffers
 
 
-def measure(engine: Engine, point: str, feeds: dict[str, np.ndarray], seconds: float = SECONDS) -> dict[str, Any]:
+def measure(engine: Engine, point: str, feeds: dict[str, np.ndarray], seconds: float) -> dict[str, Any]:
     """Percentiles of the latency of one batch, in milliseconds, of `LEAST_RUNS` to `MOST_RUNS` within `seconds`."""
     import numpy as np
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nvidia_tao_deploy.engine import backends
 from nvidia_tao_deploy.engine.contract import BuildPlan
 from nvidia_tao_deploy.errors import BuildError, DataError, EngineError, NotANumberError, SpecError
 from nvidia_tao_deploy.network import Decode, Frame, Metric, Sample
@@ -147,10 +148,8 @@ def loaded(backend: Backend, blob: bytes, target: Path, device: int) -> Iterator
 
 @contextmanager
 def reference(model: Model) -> Iterator[Engine]:
-    """The FP32 ONNX model on ONNX Runtime."""
-    from nvidia_tao_deploy.engine.onnxruntime.backend import OnnxRuntimeBackend
-
-    backend = OnnxRuntimeBackend()
+    """The FP32 ONNX model on the backend that is the reference."""
+    backend = backends.get(backends.REFERENCE)
     built = backend.build(model.proto, BuildPlan())
     with loaded(backend, built.blob, model.source, 0) as engine:
         yield engine

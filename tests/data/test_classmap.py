@@ -54,7 +54,7 @@ def test_labels_without_a_name(tmp_path: Path) -> None:
         ("a\nb\nc\n", 1, 2, "3 class names, but the model has 2 labels", "that the model was trained with"),
         ("", 0, 2, "the class list is empty", None),
         ("\n\n", 0, 2, "the class list is empty", None),
-        (b"\xff\xfe\x00a", 0, 2, "not a text file in UTF-8", None),
+        (b"a\n\xff\xfe\x00b", 0, 2, "line 2: not UTF-8", "Save the file as UTF-8"),
     ],
 )
 def test_lists_that_cannot_be_used(
@@ -70,7 +70,7 @@ def test_lists_that_cannot_be_used(
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none\.txt: no such class list"):
+    with pytest.raises(DataError, match=r"class list .*none\.txt: no such file"):
         class_names(tmp_path / "none.txt", 0)
     with pytest.raises(DataError, match="cannot be read"):
         class_names(tmp_path, 0)

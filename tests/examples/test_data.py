@@ -142,6 +142,7 @@ def test_masks_agree_with_boxes_and_areas(test_set: Path) -> None:
     from faster_coco_eval.core import mask as coco_mask
 
     document = json.loads((test_set / "annotations.json").read_text(encoding="utf-8"))
+    assert len(document["annotations"]) >= 12
     for entry in document["annotations"]:
         height, width = entry["segmentation"]["size"]
         encoded = coco_mask.frPyObjects(entry["segmentation"], height, width)

@@ -25,9 +25,7 @@ def model(axis: int, bias: bool, opset: int, outputs: int = 1) -> onnx.ModelProt
     names, operands = ["y", "mean"][:outputs], ["scale", "bias"][: 1 + bias]
     nodes = [
         helper.make_node("Relu", ["x"], ["r"], name="relu"),
-        helper.make_node(
-            "LayerNormalization", ["r", *operands], names, name="/norm", axis=axis, epsilon=0.01
-        ),
+        helper.make_node("LayerNormalization", ["r", *operands], names, name="/norm", axis=axis, epsilon=0.01),
     ]
     graph = helper.make_graph(
         nodes,

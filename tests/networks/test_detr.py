@@ -444,7 +444,7 @@ def test_short_class_list_keeps_all_boxes(bench: Bench, capsys: pytest.CaptureFi
         ("evaluate", "evaluate.conf_treshold=0.5", 2, "no such key"),
         ("inference", "dataset.infer_data_sources.image_dir=null", 2, "dataset.infer_data_sources.image_dir"),
         ("inference", "dataset.infer_data_sources.image_dir=/nowhere", 3, "/nowhere"),
-        ("inference", "dataset.infer_data_sources.classmap=none.txt", 3, "none.txt: no such class list"),
+        ("inference", "dataset.infer_data_sources.classmap=none.txt", 3, "none.txt: no such file"),
         ("inference", "inference.conf_threshold=1.5", 2, "inference.conf_threshold"),
         ("inference", "inference.color_map={red: bleu}", 2, "inference.color_map.red: 'bleu' is no colour"),
         ("inference", "inference.outline_width=0", 2, "inference.outline_width"),

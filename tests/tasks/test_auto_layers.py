@@ -288,3 +288,33 @@ def test_a_rule_for_a_plugin_holds_for_its_replacement() -> None:
         OnnxRuntimeBackend().build(
             models.attention(), BuildPlan("fp16", layers_precision=(LayerPrecision("/encoder/atention", "fp32"),))
         )
+
+
+def test_nodes_of_functions_are_layers_too() -> None:
+    """As PyTorch's newer exporter writes them; ONNX's inliner gives them names that the model does not have."""
+    inner = helper.make_node("MatMul", ["x", "weights"], ["y"], name="inner")
+    opset = helper.make_opsetid("", 17)
+    function = helper.make_function("local", "Linear", ["x", "weights"], ["y"], [inner], [opset])
+    graph = helper.make_graph(
+        [
+            helper.make_node("Linear", ["x", "thirds"], ["middle"], domain="local", name="call"),
+            helper.make_node("MatMul", ["middle", "same"], ["y"], name="last"),
+        ],
+        "functions",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+        [
+            numpy_helper.from_array(np.eye(3, dtype=np.float32) / 3, "thirds"),
+            numpy_helper.from_array(np.eye(3, dtype=np.float32), "same"),
+        ],
+    )
+    opsets = [opset, helper.make_opsetid("local", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, functions=[function], ir_version=8)
+    found = layer_variants.variants(model, BuildPlan(precision="fp16"))
+    (inlined,) = set(found.layers) - {"last"}
+    values = np.array([[1, 2, 3]], np.float32)
+    (exact,) = session(found.without(found.layers)).run(None, {"x": values})
+    (lowered,) = session(found.only([inlined])).run(None, {"x": values})
+    assert np.allclose(exact, values / 3, rtol=1e-6, atol=0)
+    third = np.float32(np.float16(1 / 3))
+    assert np.array_equal(lowered, (values * third).astype(np.float16).astype(np.float32))

@@ -89,7 +89,7 @@ def test_percentiles_are_of_single_batches() -> None:
 
             return Done()
 
-    found = report.measure(Slow(), "static", {"x": np.zeros((8, 1))})  # type: ignore[arg-type]
+    found = report.measure(Slow(), "static", {"x": np.zeros((8, 1))}, 0.05)  # type: ignore[arg-type]
     assert Slow.calls == found["runs"] + report.WARM_UP and found["shapes"] == {"x": [8, 1]}
 
 

@@ -57,9 +57,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         if feeder.missing:
             typing["tensors_without_range"] = list(feeder.missing)
     elif plan.precision == "int8":
-        model, facts = explicit.quantised(
-            model, plan, float_weights=True, measured=original, fp16_rest=not plan.strict
-        )
+        model, facts = explicit.quantised(model, plan, float_weights=True, measured=original, fp16_rest=not plan.strict)
         # Q/DQ nodes say what is INT8; layers need not be told
         plan = explicit.rest(plan, plan.precision, facts.get("beyond_fp16", ()))
         typing.update(facts)
