@@ -52,6 +52,9 @@ setup(
     extras_require={
         "launcher": ["docker>=7"],
         "gpu": ["tensorrt>=8.5", "cuda-python>=11.8"],
+        # Named so that installations need not change when decoding on the GPU and evaluation on several GPUs come.
+        "gpu-decode": ["nvidia-nvimgcodec-cu12>=0.5"],
+        "mpi": ["mpi4py>=3.1"],
         "tensorfile": ["h5py>=3.8"],
         "dev": [
             "docker>=7",
