@@ -1,7 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""stdout and stderr of a command whose reader may go away or whose log may fill the disk: the work is done all the
-same, and the exit code says how the work ended, not what became of its output."""
+"""stdout, stderr and the log file of a command whose reader may go away, or whose log may fill the disk.
+
+The work is done all the same, and the exit code says how it ended, not what became of the output.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,12 @@ def install() -> None:
     _fill_closed()
     sys.stdout = _safe(sys.stdout, 1)
     sys.stderr = _safe(sys.stderr, 2)
+
+
+def appended(path: Path) -> TextIO:
+    """A log file that is appended to, as safe. Raises OSError when it cannot be opened."""
+    file = path.open("ab")
+    return _Output(file.fileno(), file, "utf-8")
 
 
 def _fill_closed() -> None:
@@ -44,7 +52,7 @@ def _safe(stream: TextIO | None, number: int) -> TextIO:
 
 
 class _Output(io.TextIOWrapper):
-    """A standard stream that goes to the null device from the first error on; says so on stderr, unless it is only
+    """A stream that goes to the null device from the first error on; says so on stderr, unless it is only
     that the reader has gone."""
 
     def __init__(self, number: int, *arguments: Any, **keywords: Any) -> None:
@@ -66,5 +74,5 @@ class _Output(io.TextIOWrapper):
             os.dup2(null, self._number)
             os.close(null)
             io.TextIOWrapper.flush(self)  # what is still held goes there, too
-            if error.errno != errno.EPIPE and self._number == 1:
+            if error.errno != errno.EPIPE and self._number != 2:
                 print(f"The output cannot be written any more: {reason(error)}. The work goes on.", file=sys.stderr)

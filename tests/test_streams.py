@@ -52,6 +52,25 @@ def test_results_do_not_take_the_number_of_a_closed_stream(colours: ColourJob) -
     assert (colours.results / "trt_evaluate" / "results.json").read_bytes() == expected
 
 
+def test_a_log_file_on_a_full_disk(colours: ColourJob) -> None:
+    ran = run_command(
+        "classification_tf1", "evaluate", "-e", colours.spec, "--log_file", "/dev/full", "-m", colours.root / "none"
+    )
+    assert ran.code == 5, ran.text  # what went wrong with the task, not with its log
+    assert ran.err.count("cannot be written any more") == 1 and "no such file" in ran.err
+    assert "Traceback" not in ran.err and "Exception ignored" not in ran.err
+
+
+def test_a_job_log_on_a_full_disk(colours: ColourJob) -> None:
+    job = colours.root / "jobs" / "1"
+    job.mkdir(parents=True)
+    (job / "microservices_log.txt").symlink_to("/dev/full")
+    env = {"JOB_ID": "1", "TAO_MICROSERVICES_TTY_LOG": str(job.parent)}
+    ran = run_command("classification_pyt", "evaluate", "-e", colours.spec, env=env)
+    assert ran.code == 0 and "Confusion matrix" in ran.out, ran.text
+    assert "Traceback" not in ran.err and "Exception ignored" not in ran.err
+
+
 def test_nothing_is_reported_to_the_maker_of_onnx_runtime(colours: ColourJob, tmp_path: Path) -> None:
     """Its telemetry would leave a file in the temporary folder and a folder in the home folder."""
     home, temporary = tmp_path / "home", tmp_path / "temporary"

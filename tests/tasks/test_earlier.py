@@ -12,7 +12,7 @@ import pytest
 
 from nvidia_tao_deploy.tasks import earlier
 from tests.conftest import ColourJob
-from tests.makers import ROOT, strict_json
+from tests.makers import ROOT, strict_json, tiny_model
 
 PREVIOUS = "results.json.previous"
 
@@ -103,6 +103,22 @@ def test_a_folder_of_that_name_is_left_alone(colours: ColourJob) -> None:
     folder.mkdir(parents=True)
     ran = colours.run("evaluate")
     assert ran.code == 1 and "not a regular file" in ran.err and folder.is_dir()
+
+
+def test_an_engine_of_another_model_is_mentioned(colours: ColourJob) -> None:
+    """The night's build failed, and the engine of the day before is scored."""
+    engine = f"evaluate.trt_engine={colours.engine}"
+    assert colours.run("gen_trt_engine").code == 0
+    assert "has changed since" not in colours.run("evaluate", engine).out
+    colours.model.write_bytes(colours.model.read_bytes()[:-10])
+    later = colours.engine.stat().st_mtime + 10
+    os.utime(colours.model, (later, later))
+    assert colours.run("gen_trt_engine").code == 4
+    tiny_model(colours.model, ballast=9)
+    os.utime(colours.model, (later, later))
+    ran = colours.run("evaluate", engine)
+    assert ran.code == 0 and "[WARNING]" in ran.out and "has changed since" in ran.out
+    assert "has changed since" not in colours.run("evaluate", engine, "gen_trt_engine.trt_engine=other").out
 
 
 def test_files_older_than_the_run_are_counted(tmp_path: Path) -> None:
