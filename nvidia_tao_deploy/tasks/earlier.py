@@ -37,7 +37,7 @@ def set_aside(folder: Path, subtask: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for path in kept:
+        for path in filter(Path.is_file, kept):  # another run in the same folder may have succeeded meanwhile
             logger.info("The result of the last run that succeeded is kept as %s", path)
         raise
     for path in kept:
