@@ -15,13 +15,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nvidia_tao_deploy import registry, signals
+from nvidia_tao_deploy import registry, signals, streams
 from nvidia_tao_deploy.cli_arguments import CONVERT_SPECS, DEFAULT_SPECS, Arguments, parse
 from nvidia_tao_deploy.errors import (
+    EXIT_HUNG_UP,
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_OTHER,
     EXIT_TERMINATED,
+    HungUp,
     SpecError,
     TaoDeployError,
     Terminated,
@@ -48,16 +50,17 @@ commands = _Commands()
 
 
 def program(command: str, argv: Sequence[str]) -> int:
-    """`main` as the whole of a process: signals are an orderly end, a build that cannot be stopped is left behind."""
+    """`main` as the whole of a process: signals are an orderly end, output that nobody reads any more is no error, a
+    build that cannot be stopped is left behind."""
+    streams.install()
     signals.install()
     try:
         code = main(command, argv)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_OTHER
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
+    except HungUp:
+        code = EXIT_HUNG_UP
     except Terminated:
         code = EXIT_TERMINATED
     signals.ignore()
@@ -71,7 +74,8 @@ def program(command: str, argv: Sequence[str]) -> int:
 def main(command: str, argv: Sequence[str]) -> int:
     """Run one network command; returns its exit code.
 
-    0 done; 2 command line or spec; 3 data; 4 engine build; 5 engine load or run; 130 Ctrl-C; 143 SIGTERM; 1 the rest.
+    0 done; 2 command line or spec; 3 data; 4 engine build; 5 engine load or run; 130 Ctrl-C; 143 SIGTERM; 129 SIGHUP;
+    1 the rest.
     """
     if command == registry.AGNOSTIC:
         return _agnostic(argv)
@@ -132,10 +136,10 @@ def _outcome(network: Network, arguments: Arguments) -> int:
         return _fail(error.message, error.exit_code, _hint(network, error))
     except KeyboardInterrupt:
         return _fail("Interrupted.", EXIT_INTERRUPTED)
+    except HungUp:
+        return _fail("Hung up: the terminal or the connection is gone.", EXIT_HUNG_UP)
     except Terminated:
         return _fail("Terminated.", EXIT_TERMINATED)
-    except BrokenPipeError:
-        raise
     except Exception as error:
         from nvidia_tao_deploy.status import describe
 
@@ -146,6 +150,7 @@ def _outcome(network: Network, arguments: Arguments) -> int:
 def _run(network: Network, arguments: Arguments) -> None:
     from nvidia_tao_deploy.spec.compose import compose
     from nvidia_tao_deploy.tasks import context as contexts
+    from nvidia_tao_deploy.tasks import earlier
 
     if arguments.subtask == CONVERT_SPECS:
         _convert_specs(network, *map(Path, arguments.files))
@@ -167,7 +172,7 @@ def _run(network: Network, arguments: Arguments) -> None:
         logger.info("Results: %s", folder)
         network.adjust(composed.spec)
         contexts.save_experiment(composed, folder)
-        with signals.honoured():
+        with earlier.set_aside(folder, arguments.subtask), signals.honoured():
             task = _task(arguments.subtask)
             task(contexts.Context(network, composed.spec, arguments.subtask, folder, status))
 

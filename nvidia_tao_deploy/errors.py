@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 EXIT_OK = 0
 EXIT_OTHER = 1
+EXIT_HUNG_UP = 129
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
@@ -31,6 +32,10 @@ class TaoDeployError(Exception):
 
 class Terminated(BaseException):
     """SIGTERM arrived: ends a task as Ctrl-C does, so that nothing half-written stays behind and the end is noted."""
+
+
+class HungUp(Terminated):
+    """SIGHUP arrived: the terminal or the connection that the command runs in is gone."""
 
 
 class SpecError(TaoDeployError):

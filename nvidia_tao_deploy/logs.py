@@ -11,11 +11,12 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from nvidia_tao_deploy import streams
 from nvidia_tao_deploy.errors import SpecError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def output_to(path: str | None) -> Iterator[None]:
         return
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        file = Path(path).open("a", encoding="utf-8")  # noqa: SIM115 (closed below)
+        file = streams.appended(Path(path))
     except OSError as error:
         raise SpecError(f"--log_file: {path}: cannot be written: {error.strerror}.") from error
     with file, redirect_stdout(file):
@@ -196,7 +197,8 @@ def show_table(table: Table) -> None:
         if isinstance(handler, logging.FileHandler) and handler.stream:  # the job log
             handler.acquire()
             try:
-                _file_console(handler.stream).print(shown)
-                handler.flush()
+                with suppress(OSError):  # as with its other lines: a full disk under a log fails no task
+                    _file_console(handler.stream).print(shown)
+                    handler.flush()
             finally:
                 handler.release()

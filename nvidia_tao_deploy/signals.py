@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C and SIGTERM as exceptions, raised where they do no harm and not lost.
+"""Ctrl-C, SIGTERM and SIGHUP as exceptions, raised where they do no harm and not lost.
 
 Python runs a signal's handler wherever the main thread is. An exception there during the import of a compiled module
 aborts the process (C++ does not expect it) or comes out as an ImportError, and in a destructor it is dropped. So the
@@ -14,16 +14,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from nvidia_tao_deploy.errors import Terminated
+from nvidia_tao_deploy.errors import HungUp, Terminated
 
 RETRY_SECONDS = 0.05
-_STOPS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+_STOPS: dict[int, type[BaseException]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: Terminated,
+    signal.SIGHUP: HungUp,
+}
 _received: list[type[BaseException]] = []
 
 
 def install() -> None:
-    """Handle both signals; for a process of our own, from its main thread."""
+    """Handle these signals; for a process of our own, from its main thread. SIGHUP stays ignored under `nohup`."""
     for number in (*_STOPS, signal.SIGALRM):
+        if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+            continue
         signal.signal(number, _handle)
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from nvidia_tao_deploy import status_callback
-from nvidia_tao_deploy.errors import TaoDeployError, Terminated
+from nvidia_tao_deploy.errors import HungUp, TaoDeployError, Terminated
 from nvidia_tao_deploy.files import reason, to_json
 
 logger = logging.getLogger(__name__)
@@ -97,6 +97,7 @@ class Status:
         """Note how the task failed; nothing more is written when the context ends."""
         if isinstance(error, (KeyboardInterrupt, Terminated)):
             how = "interrupted" if isinstance(error, KeyboardInterrupt) else "terminated"
+            how = "hung up" if isinstance(error, HungUp) else how
             self.write(State.FAILURE, f"User/System interruption: {self._task.capitalize()} was {how}")
         else:
             self.write(State.FAILURE, describe(error))

@@ -288,7 +288,8 @@ def test_a_closed_pipe_is_quiet(colours: ColourJob) -> None:
         done = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, env=environment(), text=True, check=False)
         os.close(writer)
         assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr
-        assert done.returncode == 1
+        assert done.returncode == 0
+    assert colours.status("evaluate")[-1]["status"] == "SUCCESS"
 
 
 def stopped(colours: ColourJob, number: int, *overrides: str) -> tuple[Ran, float]:
@@ -322,7 +323,11 @@ def endless(colours: ColourJob) -> ColourJob:
 
 @pytest.mark.parametrize(
     ("number", "code", "word", "status"),
-    [(signal.SIGINT, 130, "Interrupted", "interrupted"), (signal.SIGTERM, 143, "Terminated", "terminated")],
+    [
+        (signal.SIGINT, 130, "Interrupted", "interrupted"),
+        (signal.SIGTERM, 143, "Terminated", "terminated"),
+        (signal.SIGHUP, 129, "Hung up", "hung up"),
+    ],
 )
 def test_signals_end_a_run_at_once(endless: ColourJob, number: int, code: int, word: str, status: str) -> None:
     slow = ("dataset.batch_size=1", f"evaluate.trt_engine={endless.model}")
@@ -337,6 +342,17 @@ def test_signals_end_a_run_at_once(endless: ColourJob, number: int, code: int, w
     last = endless.status("evaluate")[-1]
     assert last["status"] == "FAILURE" and last["message"] == f"User/System interruption: Trt_evaluate was {status}"
     assert not (endless.results / "trt_evaluate" / "results.json").exists()
+
+
+def test_nohup_is_respected(colours: ColourJob) -> None:
+    line = ["nohup", *command_line("classification_pyt", "evaluate", "-e", str(colours.spec))]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(), text=True)
+    status = colours.results / "trt_evaluate" / "status.json"
+    while not status.exists() and process.poll() is None:
+        time.sleep(0.025)
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, out
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.1, 0.15, 0.2, 0.25, 0.3])

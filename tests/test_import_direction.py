@@ -46,7 +46,7 @@ def layer(module: str) -> str:
     if head in PARTS:
         return "parts"
     table = {
-        "logs": "output", "signals": "output", "status": "output", "status_callback": "output",
+        "logs": "output", "signals": "output", "streams": "output", "status": "output", "status_callback": "output",
         "engine": "running", "pipeline": "running",
         "networks": "networks", "registry": "registry", "tasks": "tasks",
         "cli": "front", "cli_arguments": "front", "cli_flags": "front", "cli_help": "front",

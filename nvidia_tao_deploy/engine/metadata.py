@@ -108,3 +108,28 @@ def mismatch(engine: Path, network: str) -> str | None:
     if facts.get("network") not in (None, network):
         return f"{engine} was built for '{facts['network']}' and is run as '{network}'"
     return None
+
+
+def outdated(engine: Path, model: Path) -> str | None:
+    """Whether an engine was left over when its model was exported anew (a build that failed leaves the old engine);
+    None when all is well or nothing tells. Reads the model only if it is the newer file.
+
+    Args:
+        engine: an engine file.
+        model: the ONNX file that the spec builds this engine from; need not exist.
+    """
+    facts = read(engine)
+    if facts is None or not model.is_file() or model.stat().st_mtime_ns <= engine.stat().st_mtime_ns:
+        return None
+    known = (facts.get("onnx") or {}).get("sha256")
+    from nvidia_tao_deploy.graph.model import file_sha256
+
+    try:
+        if not known or known == file_sha256(model):
+            return None
+    except Exception:  # whatever is wrong with the model is the business of the next build
+        return None
+    return (
+        f"{engine} was built {facts.get('built', 'earlier')} from another {model.name}: {model} has changed since. "
+        "Run gen_trt_engine again to have figures of the new model."
+    )

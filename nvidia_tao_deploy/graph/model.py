@@ -111,7 +111,7 @@ def load(path: str | Path) -> Model:
         check(proto)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise BuildError(f"{path}: not a valid ONNX model: {first_line(error)}", hint=_EXPORT_HINT) from None
-    return describe(proto, path, _sha256(path, proto), opset)
+    return describe(proto, path, file_sha256(path, proto), opset)
 
 
 def describe(proto: onnx.ModelProto, source: Path, sha256: str, opset: int | None = None) -> Model:
@@ -407,9 +407,18 @@ def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
         raise BuildError(f"{path}: its external data cannot be read: {first_line(error)}") from None
 
 
-def _sha256(path: Path, proto: onnx.ModelProto) -> str:
+def file_sha256(path: Path, proto: onnx.ModelProto | None = None) -> str:
+    """What `Model.sha256` holds. Raises whatever `onnx` and the operating system do for a file that is no model.
+
+    Args:
+        path: an ONNX file.
+        proto: its content where that is in memory already; large files are then not read for it again.
+    """
     digest = hashlib.sha256()
-    stored = onnx.load(str(path), load_external_data=False) if path.stat().st_size < 64 << 20 else proto
+    if proto is None or path.stat().st_size < 64 << 20:
+        stored = onnx.load(str(path), load_external_data=False)
+    else:
+        stored = proto
     for part in [path, *(path.parent / name for name in _external_files(stored))]:
         with part.open("rb") as file:
             while chunk := file.read(1 << 20):

@@ -16,6 +16,9 @@ from nvidia_tao_deploy.spec.compose import Composed
 from nvidia_tao_deploy.spec.results import FOLDERS
 from nvidia_tao_deploy.status import Status
 
+EXPERIMENT = "experiment.yaml"
+"""The spec as it was run, in the results folder: the first file of a run, apart from its status."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -74,4 +77,4 @@ def save_experiment(composed: Composed, folder: Path) -> None:
         text = OmegaConf.to_yaml(composed.config, resolve=True)
     except OmegaConfBaseException:  # an ignored training key refers to something that is not there
         text = OmegaConf.to_yaml(composed.config)
-    write_atomic(folder / "experiment.yaml", text)
+    write_atomic(folder / EXPERIMENT, text)

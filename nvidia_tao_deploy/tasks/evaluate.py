@@ -36,7 +36,7 @@ def run(context: Context) -> None:
                 job.metric.update(frame, prediction)
                 ordered.add(frame, prediction)
             ordered.drain()
-    finish(writers)
+    finish(context, writers)
     unusable += running.failures
     if len(running.failures) == len(job.samples):
         report_failures(context, unusable, sample_count(job))  # raises: nothing can be scored

@@ -67,6 +67,8 @@ def run(context: Context) -> None:
         files[report_path(target)] = report(context, model, backend, built, plan, target)
     files[metadata.path_of(target)] = metadata.text(facts)
     write_together(files)
+    if not section.report:
+        report_path(target).unlink(missing_ok=True)  # that of an engine that is no more
     logs.show_table(_summary(target, facts, built, plan))
 
 

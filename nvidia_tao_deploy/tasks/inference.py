@@ -28,5 +28,5 @@ def run(context: Context) -> None:
             for frame, prediction in results(context, running, job.samples):
                 ordered.add(frame, prediction)
             ordered.drain()
-    finish(job.writers)
+    finish(context, job.writers)
     report_failures(context, [*unusable, *running.failures], sample_count(job))

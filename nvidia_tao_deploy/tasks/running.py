@@ -51,7 +51,7 @@ def opened_engine(context: Context) -> Iterator[Opened]:
     key = f"{context.subtask}.trt_engine"
     path = Path(require(context.spec, key))
     with load_engine(path, _device(context), key) as engine:
-        doubt = metadata.mismatch(path, context.network.name)
+        doubt = metadata.mismatch(path, context.network.name) or _outdated(context, path)
         if doubt:
             logger.warning("%s", doubt)
         signature = context.network.signature(context.spec)
@@ -68,6 +68,14 @@ def opened_engine(context: Context) -> Iterator[Opened]:
         if remark:
             logger.warning("%s: %s", path, remark)
         yield Opened(engine, binding, size)
+
+
+def _outdated(context: Context, engine: Path) -> str | None:
+    """Only where the spec says which model the engine is made from."""
+    section = context.spec.gen_trt_engine
+    if not section.onnx_file or not section.trt_engine or Path(section.trt_engine) != engine:
+        return None
+    return metadata.outdated(engine, Path(section.onnx_file))
 
 
 def _device(context: Context) -> int:

@@ -8,11 +8,15 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from nvidia_tao_deploy.network import Frame, Writer
 from nvidia_tao_deploy.pipeline.reading import worker_count
 from nvidia_tao_deploy.pipeline.run import Pipeline
+from nvidia_tao_deploy.status import State
+from nvidia_tao_deploy.tasks import earlier
+from nvidia_tao_deploy.tasks.context import EXPERIMENT, Context
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +49,19 @@ class Ordered:
             writer.record(frame, result)
 
 
-def finish(writers: Sequence[Writer]) -> None:
-    """End all writers and say what they wrote."""
+def finish(context: Context, writers: Sequence[Writer]) -> None:
+    """End all writers and say what they wrote, and what lies beside it that this run did not write."""
     for writer in writers:
         for path in writer.finish():
             logger.info("Written: %s", path)
+            if path.is_dir() and path != context.folder:
+                _warn_of_others(context, path)
+
+
+def _warn_of_others(context: Context, folder: Path) -> None:
+    """Files cannot be deleted here: nothing tells those of an earlier run from a user's own."""
+    old = earlier.count(folder, context.folder / EXPERIMENT)
+    if old:
+        text = f"{folder}: {old} file{'s are' if old > 1 else ' is'} older than this run and no result of it"
+        logger.warning("%s; delete the folder before a run to have the results of one only", text)
+        context.status.write(State.RUNNING, text, older_files=old)

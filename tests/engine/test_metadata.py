@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,32 @@ def test_mismatch(engine: Path) -> None:
 def test_an_engine_without_facts_is_fine(tmp_path: Path) -> None:
     (tmp_path / "y.engine").write_bytes(b"1")
     assert metadata.mismatch(tmp_path / "y.engine", "dino") is None
+
+
+def age(path: Path, seconds: int) -> None:
+    now = path.stat().st_mtime_ns + seconds * 1_000_000_000
+    os.utime(path, ns=(now, now))
+
+
+def test_a_model_that_changed_since(engine: Path) -> None:
+    model = engine.parent / "m.onnx"
+    age(model, 100)
+    assert metadata.outdated(engine, model) is None  # newer, the same content
+    model.write_bytes(model.read_bytes() + b"\x12\x01x")  # producer_name: x
+    age(model, 100)
+    text = str(metadata.outdated(engine, model))
+    assert str(engine) in text and str(model) in text and "Run gen_trt_engine again" in text
+    age(model, -1000)
+    assert metadata.outdated(engine, model) is None  # older than the engine: not read at all
+
+
+@pytest.mark.parametrize("content", [None, b"no model"])
+def test_a_model_that_tells_nothing(engine: Path, content: bytes | None) -> None:
+    model = engine.parent / "other.onnx"
+    if content is not None:
+        model.write_bytes(content)
+        age(model, 100)
+    assert metadata.outdated(engine, model) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])

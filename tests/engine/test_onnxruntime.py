@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -37,6 +38,13 @@ def test_results_equal_a_bare_session(tmp_path: Path) -> None:
         futures = [engine.submit({"input": INPUT[index : index + 1]}) for index in range(5)]
         rows = [future.result()["output"] for future in futures]
     assert np.allclose(np.concatenate(rows), reference(path), atol=1e-5)
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    """Linux takes any bytes for a name; so do files from other systems, and UTF-8 ones in the locale C."""
+    path = tiny_model(tmp_path / "m.onnx").rename(tmp_path / os.fsdecode(b"caf\xe9.engine"))
+    with OnnxRuntimeBackend().load(path.read_bytes(), path) as engine:
+        assert [info.name for info in engine.inputs] == ["input"]
 
 
 def test_only_the_outputs_asked_for(tmp_path: Path) -> None:

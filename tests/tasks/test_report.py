@@ -41,6 +41,15 @@ def test_report_file(colours: ColourJob) -> None:
     assert {layer["precision"] for layer in found["layers"]} == {"fp32"}
 
 
+def test_a_new_engine_has_no_report_of_the_old_one(colours: ColourJob) -> None:
+    assert colours.run("gen_trt_engine", REPORT).code == 0
+    beside = colours.root / "tiny.engine.report.json"
+    assert colours.run("gen_trt_engine", "gen_trt_engine.onnx_file=/nowhere").code == 4
+    assert beside.exists()  # it still describes the engine that is there
+    assert colours.run("gen_trt_engine").code == 0
+    assert colours.engine.exists() and not beside.exists()
+
+
 def test_fixed_shapes_have_one_point(colours: ColourJob) -> None:
     assert colours.run("gen_trt_engine", REPORT, "gen_trt_engine.batch_size=2").code == 0
     found = strict_json((colours.root / "tiny.engine.report.json").read_text())

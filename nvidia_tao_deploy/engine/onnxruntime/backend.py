@@ -86,7 +86,7 @@ class OnnxRuntimeBackend:
             if plugins.contains_plugins(blob):  # an .onnx of the user, given as the engine
                 model, _ = plugins.rewrite(plugins.parse(blob, source))
                 return OnnxRuntimeEngine(session(model.SerializeToString()), source)
-            if FLOAT_QDQ.encode() in blob:
+            if FLOAT_QDQ.encode() in blob or not _is_text(source):
                 return OnnxRuntimeEngine(session(blob), source)
             return OnnxRuntimeEngine(session(str(source)), source)  # by path: weights may lie in files beside it
         except BuildError as error:
@@ -95,6 +95,15 @@ class OnnxRuntimeBackend:
             raise
         except Exception as error:
             raise EngineError(f"{source}: ONNX Runtime cannot load it: {_first_line(error)}") from error
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path can be handed to ONNX Runtime: it takes UTF-8 only, Linux any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def quantised_blob(model: onnx.ModelProto, precision: str) -> bytes:

@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an earlier run left in the results folder: nobody may take it for the result of this one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nvidia_tao_deploy.errors import TaoDeployError
+from nvidia_tao_deploy.files import reason
+
+logger = logging.getLogger(__name__)
+
+RESULTS = {
+    "evaluate": ("results.json", "confusion_matrix.png", "per_class.csv", "evaluate.csv"),
+    "inference": ("result.csv", "trt_result.csv", "predictions.csv", "inference.csv"),
+}
+"""The files that hold what a subtask found as a whole, of all networks. An engine is no result in this sense: the old
+one stays in use until the new one is complete."""
+SUFFIX = ".previous"
+
+
+@contextmanager
+def set_aside(folder: Path, subtask: str) -> Iterator[None]:
+    """Within this, the results of an earlier run are named `<file>.previous`, so that after a failure the folder holds
+    no figure that looks new. A run that succeeds deletes them; after one that fails they stay, and what the failing
+    run did write is replaced by the next.
+
+    Raises:
+        TaoDeployError: a file cannot be renamed.
+    """
+    kept = [path for name in RESULTS.get(subtask, ()) if (path := _rename(folder / name))]
+    try:
+        yield
+    except BaseException:
+        for path in filter(Path.is_file, kept):  # another run in the same folder may have succeeded meanwhile
+            logger.info("The result of the last run that succeeded is kept as %s", path)
+        raise
+    for path in kept:
+        path.unlink(missing_ok=True)
+
+
+def _rename(path: Path) -> Path | None:
+    """The file's name from now on; None where there is nothing to keep. A symbolic link stays: what it leads to is
+    renamed."""
+    try:
+        target = path.resolve()
+        kept = target.with_name(f"{target.name}{SUFFIX}")
+        if target.is_file():
+            if kept.is_file():  # the last run failed after it had written: the one before it is the one to keep
+                target.unlink(missing_ok=True)
+            else:
+                target.replace(kept)
+        return kept if kept.is_file() else None
+    except FileNotFoundError:  # another run in the same folder was quicker
+        return None
+    except OSError as error:
+        raise TaoDeployError(
+            f"{path}: the result of an earlier run cannot be set aside: {reason(error)}.",
+            hint="Choose another results_dir, or delete the file.",
+        ) from error
+
+
+def count(folder: Path, start: Path) -> int:
+    """How many files in `folder` and below are older than the file `start`, which the run wrote first."""
+    since, found = start.stat().st_mtime_ns, 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                found += Path(place, name).stat().st_mtime_ns < since
+            except OSError:  # gone meanwhile
+                continue
+    return found
