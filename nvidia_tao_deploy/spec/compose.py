@@ -175,11 +175,11 @@ def _merge(schema: type, file: yaml_file.SpecFile) -> DictConfig:
     except OmegaConfBaseException as error:
         key = str(getattr(error, "full_key", None) or "").split("[")[0]
         place = file.where(key) if key else str(file.path)
-        raise SpecError(_type_message(schema, error, place, file.tree)) from error
+        raise _type_error(schema, error, place, file.tree) from error
 
 
-def _type_message(schema: type, error: Any, place: str, given: dict[str, Any]) -> str:
-    """What an error of OmegaConf's means, in the words of a spec: what is there, and what should be.
+def _type_error(schema: type, error: Any, place: str, given: dict[str, Any]) -> SpecError:
+    """An error of OmegaConf's in the words of a spec: what is there, what should be, and what the key means.
 
     Args:
         place: where the value stands.
@@ -191,9 +191,10 @@ def _type_message(schema: type, error: Any, place: str, given: dict[str, Any]) -
     known = schemas.lookup(schema, key) if key else None
     present, value = find(given, key)
     if isinstance(error, (ValidationError, KeyValidationError)) and isinstance(known, schemas.Key) and present:
-        return f"{place}: found {'null' if value is None else repr(value)}; expected {known.type_name}"
+        found = "null" if value is None else repr(value)
+        return SpecError(f"{place}: found {found}; expected {known.type_name}", known.explained)
     first = (getattr(error, "msg", None) or str(error)).splitlines()[0]
-    return f"{place}: {first}"
+    return SpecError(f"{place}: {first}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +280,7 @@ def _override(schema: type, merged: DictConfig, overrides: Sequence[_Override], 
         except OmegaConfBaseException as error:
             given: dict[str, Any] = {}
             put(given, item.key, value)
-            raise SpecError(_type_message(schema, error, place, given)) from error
+            raise _type_error(schema, error, place, given) from error
     return merged
 
 

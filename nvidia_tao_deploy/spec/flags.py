@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nvidia_tao_deploy.errors import SpecError
+from nvidia_tao_deploy.spec.workspace import SMALLEST_WORKSPACE
 
 BUILD, EVALUATE, INFERENCE, DEFAULTS = "gen_trt_engine", "evaluate", "inference", "default_specs"
 RUN = (EVALUATE, INFERENCE)
@@ -71,7 +72,7 @@ def _megabytes(text: str) -> int:
         value = 0.0
     if not 0 < value * MB_PER_GB < float("inf"):
         raise ValueError("expected a number of gigabytes above 0")
-    return max(1, int(value * MB_PER_GB))
+    return max(SMALLEST_WORKSPACE, int(value * MB_PER_GB))
 
 
 def _gpus(text: str) -> list[int]:
