@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 from nvidia_tao_deploy.errors import SpecError
@@ -40,7 +41,7 @@ def meant(value: Any, where: str) -> Any:
 
 def at_home(text: str) -> str:
     """~ and ~/... as a path in the home folder; other texts as they are."""
-    return os.path.expanduser(text) if text == "~" or text.startswith("~/") else text
+    return str(Path(text).expanduser()) if text == "~" or text.startswith("~/") else text
 
 
 def interpolation_error(place: str, error: Exception) -> SpecError:
@@ -58,4 +59,6 @@ def interpolation_error(place: str, error: Exception) -> SpecError:
             f"{place}: {first}",
             hint=f"${{{name}}} is the value of a key of the spec; the environment variable is ${{oc.env:{name}}}",
         )
-    return SpecError(f"{place}: {first}", "An environment variable is ${oc.env:NAME}" if _NO_RESOLVER.match(first) else None)
+    return SpecError(
+        f"{place}: {first}", "An environment variable is ${oc.env:NAME}" if _NO_RESOLVER.match(first) else None
+    )

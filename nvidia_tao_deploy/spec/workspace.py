@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""The builder's memory: the unit of gen_trt_engine.tensorrt.workspace_size, and backbones that need more than its default."""
+"""The builder's memory: the unit of gen_trt_engine.tensorrt.workspace_size, and backbones that need more."""
 
 from __future__ import annotations
 

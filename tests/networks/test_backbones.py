@@ -167,9 +167,7 @@ def test_a_fine_tuned_mae_is_scored_by_classification_pyt(tmp_path: Path) -> Non
     assert strict_json((tmp_path / "results/trt_evaluate/results.json").read_text())["top_k_accuracy"] == 1.0
 
 
-def test_sample_specs_of_users_run_unchanged(
-    model: Path, name: str, sample_specs: Callable[[str, str], Path]
-) -> None:
+def test_sample_specs_of_users_run_unchanged(model: Path, name: str, sample_specs: Callable[[str, str], Path]) -> None:
     """mae's has sections that stand twice, a training path in ${...}, and ${gen_trt_engine.results_dir}."""
     folder = model.parent
     spec = sample_specs("6.25", name) / "gen_trt_engine.yaml"

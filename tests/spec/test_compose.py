@@ -147,7 +147,11 @@ def test_interpolation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ("evaluate: 7", "evaluate: expected a section with keys, found '7'", None),
         ("dataset: [1]", "dataset: expected a section with keys", None),
-        ("dataset: {ratio: 1.5}", "spec.yaml:1: dataset.ratio: 1.5 is too large; expected at most 1", "dataset.ratio: a ratio"),
+        (
+            "dataset: {ratio: 1.5}",
+            "spec.yaml:1: dataset.ratio: 1.5 is too large; expected at most 1",
+            "dataset.ratio: a ratio",
+        ),
         ("dataset: {sizes: [2, 0]}", "dataset.sizes: 0 is too small; expected at least 1", "dataset.sizes: sizes"),
         ("dataset: {kind: tiny}", "dataset.kind: 'tiny' is not allowed; expected one of Small, LARGE", None),
         ("gen_trt_engine: {tensorrt: {data_type: FP15}}", "expected one of FP32, FP16, BF16, INT8, FP8", None),
