@@ -17,7 +17,17 @@ from nvidia_tao_deploy import cli, registry
 from nvidia_tao_deploy.cli_arguments import parse
 from nvidia_tao_deploy.errors import SpecError
 from tests.conftest import ColourJob
-from tests.makers import Ran, command_line, environment, noise, run_command, run_here, start_command, status_lines
+from tests.makers import (
+    Ran,
+    command_line,
+    environment,
+    noise,
+    run_command,
+    run_here,
+    start_command,
+    status_lines,
+    write_yaml,
+)
 
 NETWORK = registry.load("classification_pyt")
 
@@ -346,3 +356,24 @@ def test_a_signal_while_modules_are_imported_is_not_lost(
     assert process.returncode == code, out + err
     assert "Traceback" not in err
     assert "interruption" in str(colours.status("evaluate")[-1]["message"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "remark"),
+    [
+        (["results_dir={0}/new"], True),
+        (["++results_dir={0}/new"], True),
+        ([], False),
+        (["results_dir={0}"], False),  # the folder is below it
+        (["results_dir={0}/new", "evaluate.results_dir={0}/own"], False),
+    ],
+)
+def test_a_results_dir_that_the_spec_overrules(tmp_path: Path, overrides: list[str], remark: bool) -> None:
+    """As with the experiment.yaml of an earlier run."""
+    tree = {"results_dir": str(tmp_path), "evaluate": {"results_dir": f"{tmp_path}/own"}}
+    spec = write_yaml(tmp_path / "s.yaml", tree)
+    ran = run_here("classification_pyt", "evaluate", "-e", spec, *(item.format(tmp_path) for item in overrides))
+    assert ran.code == 2 and "evaluate.trt_engine is not set" in ran.err
+    said = f"results_dir={tmp_path}/new has no effect on evaluate, because evaluate.results_dir is {tmp_path}/own"
+    assert (said in ran.text) == remark, ran.text
+    assert (tmp_path / "own/status.json").is_file() and not (tmp_path / "new").exists()
