@@ -377,3 +377,19 @@ def test_a_results_dir_that_the_spec_overrules(tmp_path: Path, overrides: list[s
     said = f"results_dir={tmp_path}/new has no effect on evaluate, because evaluate.results_dir is {tmp_path}/own"
     assert (said in ran.text) == remark, ran.text
     assert (tmp_path / "own/status.json").is_file() and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("folder", "noted"), [("~/r", True), ("$RES/r", False)])
+def test_where_a_spec_that_does_not_load_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, noted: bool
+) -> None:
+    """In the home folder; no folder is made whose name is a variable's or ~."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    spec = write_yaml(tmp_path / "s.yaml", {"results_dir": folder, "evaluate": {"no_such_key": 1}})
+    assert run_here("classification_pyt", "evaluate", "-e", spec).code == 2
+    status = tmp_path / "home/r/trt_evaluate/status.json"
+    assert status.is_file() == noted
+    if noted:
+        assert status_lines(status.parent)[-1]["status"] == "FAILURE"
+    assert sorted(item.name for item in tmp_path.iterdir()) == (["home", "s.yaml"] if noted else ["s.yaml"])
