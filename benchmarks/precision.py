@@ -134,7 +134,9 @@ def table(results: list[Result]) -> Table:
                 *(
                     "-" if math.isnan(number) else f"{number:.2f}"
                     for number in (
-                        result.engine_bytes / base.engine_bytes, result.p50_ms / base.p50_ms, result.build_seconds,
+                        result.engine_bytes / base.engine_bytes,
+                        result.p50_ms / base.p50_ms,
+                        result.build_seconds,
                     )
                 ),
             )

@@ -162,6 +162,8 @@ def _run(network: Network, arguments: Arguments) -> None:
             _default_specs(network, composed.spec)
             return
         folder = contexts.results_folder(composed.spec, arguments.subtask)
+        if remark := contexts.overruled(composed.spec, arguments.subtask, arguments.overrides):
+            logger.warning("%s", remark)
         contexts.make_folder(folder)
     except BaseException as error:
         _note_early_failure(network.name, arguments.subtask, arguments.spec, arguments.overrides, error)

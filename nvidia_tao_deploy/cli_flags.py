@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from nvidia_tao_deploy.errors import SpecError, did_you_mean
-from nvidia_tao_deploy.spec.flags import Assignment, Flag
+from nvidia_tao_deploy.spec.flags import GPU, GPU_HABITS, Assignment, Flag
 
 if TYPE_CHECKING:
     from nvidia_tao_deploy.network import Network
@@ -49,7 +49,9 @@ def read(flags: Sequence[Flag], argv: Sequence[str]) -> argparse.Namespace:
     unknown = [word for word in rest if word.startswith("-")]
     if unknown:
         known = [name for flag in flags for name in flag.names] + [*SPEC_NAMES, "--help", "--log_file"]
-        raise SpecError(f"unknown option {unknown[0]}", did_you_mean(unknown[0].partition("=")[0], known))
+        name = unknown[0].partition("=")[0]
+        hint = f"Did you mean '{GPU[0].names[0]}'?" if name in GPU_HABITS else did_you_mean(name, known)
+        raise SpecError(f"unknown option {unknown[0]}", hint)
     found.words = [*found.words, *rest]
     return found
 

@@ -18,7 +18,17 @@ from nvidia_tao_deploy import cli, registry
 from nvidia_tao_deploy.cli_arguments import parse
 from nvidia_tao_deploy.errors import SpecError
 from tests.conftest import ColourJob
-from tests.makers import Ran, command_line, environment, noise, run_command, run_here, start_command, status_lines
+from tests.makers import (
+    Ran,
+    command_line,
+    environment,
+    noise,
+    run_command,
+    run_here,
+    start_command,
+    status_lines,
+    write_yaml,
+)
 
 NETWORK = registry.load("classification_pyt")
 
@@ -55,7 +65,9 @@ def test_orders_and_forms_that_work(argv: tuple[str, ...]) -> None:
         (["evaluate", "--experiment_spec_file="], "needs the path of a spec file", None),
         (["evaluate", "-e", "a", "-e", "b"], "two spec files are given: a and b", None),
         (["evaluate", "-e", "a", "b"], "'b' is neither an option nor an override", None),
-        (["evaluate", "-e", "a", "--gpus", "1"], "unknown option --gpus", None),
+        (["evaluate", "-e", "a", "--gpus", "1"], "unknown option --gpus", "keys instead of options: evaluate.gpu_ids="),
+        (["inference", "-e", "a", "--num_gpus=1"], "unknown option --num_gpus", "inference.gpu_ids="),
+        (["gen_trt_engine", "-e", "a", "-g", "0"], "unknown option -g", "gen_trt_engine.gpu_id="),
         (["evaluate", "-e", "a", "-r", "out"], "unknown option -r", "instead of options: evaluate.results_dir="),
         (["inference", "-e", "a", "-m", "x"], "unknown option -m", "inference.trt_engine="),
         (["gen_trt_engine", "-m", "x"], "unknown option -m", "gen_trt_engine.onnx_file="),
@@ -377,3 +389,40 @@ def test_a_signal_while_modules_are_imported_is_not_lost(
     assert process.returncode == code, out + err
     assert "Traceback" not in err
     assert "interruption" in str(colours.status("evaluate")[-1]["message"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "remark"),
+    [
+        (["results_dir={0}/new"], True),
+        (["++results_dir={0}/new"], True),
+        ([], False),
+        (["results_dir={0}"], False),  # the folder is below it
+        (["results_dir={0}/new", "evaluate.results_dir={0}/own"], False),
+    ],
+)
+def test_a_results_dir_that_the_spec_overrules(tmp_path: Path, overrides: list[str], remark: bool) -> None:
+    """As with the experiment.yaml of an earlier run."""
+    tree = {"results_dir": str(tmp_path), "evaluate": {"results_dir": f"{tmp_path}/own"}}
+    spec = write_yaml(tmp_path / "s.yaml", tree)
+    ran = run_here("classification_pyt", "evaluate", "-e", spec, *(item.format(tmp_path) for item in overrides))
+    assert ran.code == 2 and "evaluate.trt_engine is not set" in ran.err
+    said = f"results_dir={tmp_path}/new has no effect on evaluate, because evaluate.results_dir is {tmp_path}/own"
+    assert (said in ran.text) == remark, ran.text
+    assert (tmp_path / "own/status.json").is_file() and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("folder", "noted"), [("~/r", True), ("$RES/r", False)])
+def test_where_a_spec_that_does_not_load_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, noted: bool
+) -> None:
+    """In the home folder; no folder is made whose name is a variable's or ~."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    spec = write_yaml(tmp_path / "s.yaml", {"results_dir": folder, "evaluate": {"no_such_key": 1}})
+    assert run_here("classification_pyt", "evaluate", "-e", spec).code == 2
+    status = tmp_path / "home/r/trt_evaluate/status.json"
+    assert status.is_file() == noted
+    if noted:
+        assert status_lines(status.parent)[-1]["status"] == "FAILURE"
+    assert sorted(item.name for item in tmp_path.iterdir()) == (["home", "s.yaml"] if noted else ["s.yaml"])

@@ -23,14 +23,8 @@ def read_class_list(path: Path, key: str) -> tuple[str, ...]:
     Raises:
         DataError: missing, not text, empty, or a name stands twice (with the line).
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise DataError(f"{key}: {path}: cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{key}: {path}: not a text file.") from error
     names: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path, f"{key}:"), start=1):
         name = line.strip()
         if not name:
             continue

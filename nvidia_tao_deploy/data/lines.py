@@ -45,6 +45,14 @@ def numbered(path: Path, what: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
+def separator_hint(header: str) -> str | None:
+    """The way out for the first line of a CSV file whose columns another character separates; None for other lines."""
+    for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if mark in header and "," not in header:
+            return f"The columns are separated by {name}; expected commas. Save the file as CSV with commas."
+    return None
+
+
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key under which img_2 comes before img_10; letters compare without case, then the whole name decides."""
     parts = re.findall(r"\d+|\D+", name)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nvidia_tao_deploy.data.class_folders import in_order
-from nvidia_tao_deploy.data.lines import read_lines
+from nvidia_tao_deploy.data.lines import read_lines, separator_hint
 from nvidia_tao_deploy.errors import DataError, did_you_mean
 from nvidia_tao_deploy.network import Sample
 
@@ -138,7 +138,10 @@ def read_task_table(path: Path, labels: bool = True) -> TaskTable:
     header = [name.strip() for name in next(reader, [])]
     where = f"{CSV_KEY}: {path}"
     if len(header) < 1 + labels:
-        raise DataError(f"{where}: expected a header with the picture's column and one per task; found {header}.")
+        raise DataError(
+            f"{where}: expected a header with the picture's column and one per task; found {header}.",
+            hint=separator_hint(",".join(header)),
+        )
     tasks = header[1:] if labels else []
     if len(set(tasks)) != len(tasks) or not all(tasks):
         raise DataError(f"{where}: the header needs a different name for each task; found {', '.join(tasks)}.")

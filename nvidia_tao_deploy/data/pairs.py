@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nvidia_tao_deploy.data.lines import read_lines
+from nvidia_tao_deploy.data.lines import read_lines, separator_hint
 from nvidia_tao_deploy.errors import DataError, SpecError, nearest
 from nvidia_tao_deploy.network import Sample
 
@@ -148,11 +148,12 @@ def read_pairs(source: Path, images: Path, views: Lights, several: bool, labelle
     missing = [name for name in wanted if name not in places]
     if missing:
         near = nearest(missing[0], [name for name in header if name not in wanted])
+        hint = f"Is it '{near[0]}'? Its name must be '{missing[0]}'." if near else None
         raise DataError(
             f"{source}: no column {', '.join(missing)}; found: {', '.join(header)}.",
-            hint=f"Is it '{near[0]}'? Its name must be '{missing[0]}'."
-            if near
-            else f"The first line must name the columns {','.join(wanted)}.",
+            hint=separator_hint(",".join(header))
+            or hint
+            or f"The first line must name the columns {','.join(wanted)}.",
         )
     seen: set[str] = set()
     shared: dict[tuple[str, str], tuple[Path, ...]] = {}

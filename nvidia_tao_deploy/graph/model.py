@@ -19,6 +19,7 @@ from onnx import TensorProto, helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC, Profile, TensorInfo
 from nvidia_tao_deploy.errors import BuildError, SpecError
+from nvidia_tao_deploy.graph.order import sort_nodes
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,8 @@ def load(path: str | Path) -> Model:
     proto = _read(path)
     opset = opset_of(proto, path)
     move_plugins_to_own_domain(proto)
+    if sort_nodes(proto.graph):
+        logger.debug("%s: nodes put in topological order", path)
     try:
         check(proto)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

@@ -41,6 +41,12 @@ def content_digest(samples: Sequence[Sample]) -> str:
     return digest.hexdigest()
 
 
+def _enough(samples: int, batch_size: int) -> str:
+    if samples < batch_size:
+        return "Give more pictures, or a smaller cal_batch_size."
+    return f"Give more pictures, or cal_batches={samples // batch_size}."
+
+
 class CalibrationFeed:
     """Batches for calibration. Each iteration starts over and yields the same.
 
@@ -68,7 +74,7 @@ class CalibrationFeed:
             found = f"{len(samples)} picture{'' if len(samples) == 1 else 's'}"
             raise DataError(
                 f"{key}: {found}; cal_batch_size {self.batch_size} x cal_batches {batches} needs {self._wanted}.",
-                hint="Give more pictures, or a smaller cal_batches.",
+                hint=_enough(len(samples), self.batch_size),
             )
         ordered = order(samples, seed)
         self._chosen, self._spare = ordered[: self._wanted], ordered[self._wanted :]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, List, Optional  # noqa: UP035  (OmegaConf reads these annotations on Python 3.10 too)
 
 from nvidia_tao_deploy.spec.fields import MISSING, ignored, option, section
+from nvidia_tao_deploy.spec.workspace import LARGEST_WORKSPACE
 
 # OmegaConf resolves annotations at run time: `Optional[str]` and `List[int]` are the forms that it knows everywhere.
 # ruff: noqa: UP006, UP045
@@ -69,7 +70,9 @@ class TensorRTSection:
     """How the engine is built."""
 
     data_type: str = option("FP32", "precision of the engine", choices=DATA_TYPES)
-    workspace_size: int = option(1024, "memory that the builder may use for one layer, in MB", minimum=1)
+    workspace_size: int = option(
+        1024, "memory that the builder may use for one layer, in MB", minimum=1, maximum=LARGEST_WORKSPACE
+    )
     min_batch_size: int = option(1, "smallest batch (model with an open batch axis)", minimum=1)
     opt_batch_size: int = option(1, "batch size that the engine is tuned for", minimum=1)
     max_batch_size: int = option(1, "largest batch", minimum=1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy.errors import SpecError, nearest
-from nvidia_tao_deploy.spec import proto_spec, results, yaml_file
+from nvidia_tao_deploy.spec import proto_spec, results, texts, yaml_file
 from nvidia_tao_deploy.spec import schema as schemas
 from nvidia_tao_deploy.spec.fields import MISSING
 from nvidia_tao_deploy.spec.flags import Assignment
@@ -175,11 +175,11 @@ def _merge(schema: type, file: yaml_file.SpecFile) -> DictConfig:
     except OmegaConfBaseException as error:
         key = str(getattr(error, "full_key", None) or "").split("[")[0]
         place = file.where(key) if key else str(file.path)
-        raise SpecError(_type_message(schema, error, place, file.tree)) from error
+        raise _type_error(schema, error, place, file.tree) from error
 
 
-def _type_message(schema: type, error: Any, place: str, given: dict[str, Any]) -> str:
-    """What an error of OmegaConf's means, in the words of a spec: what is there, and what should be.
+def _type_error(schema: type, error: Any, place: str, given: dict[str, Any]) -> SpecError:
+    """An error of OmegaConf's in the words of a spec: what is there, what should be, and what the key means.
 
     Args:
         place: where the value stands.
@@ -191,9 +191,10 @@ def _type_message(schema: type, error: Any, place: str, given: dict[str, Any]) -
     known = schemas.lookup(schema, key) if key else None
     present, value = find(given, key)
     if isinstance(error, (ValidationError, KeyValidationError)) and isinstance(known, schemas.Key) and present:
-        return f"{place}: found {'null' if value is None else repr(value)}; expected {known.type_name}"
+        found = "null" if value is None else repr(value)
+        return SpecError(f"{place}: found {found}; expected {known.type_name}", known.explained)
     first = (getattr(error, "msg", None) or str(error)).splitlines()[0]
-    return f"{place}: {first}"
+    return SpecError(f"{place}: {first}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ def _read_override(text: str | Assignment, moves: tuple[Migration, ...]) -> _Ove
     from hydra.errors import HydraException
 
     try:
-        parsed = OverridesParser.create().parse_override(text)
+        parsed = OverridesParser.create().parse_override(_quoted_home(text))
     except HydraException as error:
         raise SpecError(
             f"Override '{text}': cannot be read: {str(error).splitlines()[0]}",
@@ -242,6 +243,12 @@ def _read_override(text: str | Assignment, moves: tuple[Migration, ...]) -> _Ove
             logger.info("Override %s: key of an older release, read as %s", text, move.new)
             return _Override(text, move.new, move.converted(value), False)
     return _Override(text, key, value, False)
+
+
+def _quoted_home(text: str) -> str:
+    """key=~/path in quotes, without which Hydra's grammar takes the ~ for its own (shells leave it in place there)."""
+    key, _, value = text.partition("=")
+    return f"{key}='{value}'" if value.startswith("~/") and not set(value) & set("'\\\\") else text
 
 
 def _where(file: yaml_file.SpecFile, overrides: Sequence[_Override]) -> Callable[[str], str]:
@@ -273,7 +280,7 @@ def _override(schema: type, merged: DictConfig, overrides: Sequence[_Override], 
         except OmegaConfBaseException as error:
             given: dict[str, Any] = {}
             put(given, item.key, value)
-            raise SpecError(_type_message(schema, error, place, given)) from error
+            raise _type_error(schema, error, place, given) from error
     return merged
 
 
@@ -302,10 +309,9 @@ def _accept(schema: type, item: _Override, ignored: list[str]) -> Any:
         tree: dict[str, Any] = {}
         put(tree, item.key, item.value)
         _sort_out(schema, tree, "", lambda _: item.place, ignored)
+        _fit_lists(schema, tree)
         present, value = find(tree, item.key)
         item = dataclasses.replace(item, value=value) if present else item
-    if isinstance(known, schemas.Key) and known.is_list and _is_single(item.value):
-        return [item.value]
     return item.value
 
 
@@ -335,7 +341,8 @@ def _build(defaults: Any, config: DictConfig, where: Callable[[str], str], prefi
             raw = None if OmegaConf.is_missing(config, name) else config[name]
             value = OmegaConf.to_container(raw, resolve=True) if OmegaConf.is_config(raw) else raw
         except OmegaConfBaseException as error:
-            raise SpecError(f"{where(key)}: {str(error).splitlines()[0]}") from error
+            raise texts.interpolation_error(where(key), error) from error
+        value = texts.meant(value, where(key))
         described = schemas.Key(key, kind, None, dict(field.metadata))
         item_schema = described.item_schema
         if item_schema and value is not None:
@@ -352,7 +359,7 @@ def _section(config: DictConfig, name: str, place: str) -> DictConfig:
     try:
         section = config[name]
     except OmegaConfBaseException as error:
-        raise SpecError(f"{place}: {str(error).splitlines()[0]}") from error
+        raise texts.interpolation_error(place, error) from error
     if not isinstance(section, DictConfig):
         raise SpecError(f"{place}: expected a section with keys, found '{section}'")
     return section

@@ -14,6 +14,7 @@ from nvidia_tao_deploy.spec.common import (
     TensorRTSection,
 )
 from nvidia_tao_deploy.spec.fields import option, section
+from nvidia_tao_deploy.spec.workspace import LARGEST_WORKSPACE
 
 
 @dataclass
@@ -23,7 +24,9 @@ class FlaggedCalibration(CalibrationSection):
 
 @dataclass
 class FlaggedTensorRT(TensorRTSection):
-    workspace_size: int = option(2048, "memory that the builder may use for one layer, in MB", minimum=1)
+    workspace_size: int = option(
+        2048, "memory that the builder may use for one layer, in MB", minimum=1, maximum=LARGEST_WORKSPACE
+    )
     calibration: FlaggedCalibration = section(FlaggedCalibration)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nvidia_tao_deploy.errors import SpecError
+from nvidia_tao_deploy.spec.workspace import SMALLEST_WORKSPACE
 
 BUILD, EVALUATE, INFERENCE, DEFAULTS = "gen_trt_engine", "evaluate", "inference", "default_specs"
 RUN = (EVALUATE, INFERENCE)
@@ -71,7 +72,7 @@ def _megabytes(text: str) -> int:
         value = 0.0
     if not 0 < value * MB_PER_GB < float("inf"):
         raise ValueError("expected a number of gigabytes above 0")
-    return max(1, int(value * MB_PER_GB))
+    return max(SMALLEST_WORKSPACE, int(value * MB_PER_GB))
 
 
 def _gpus(text: str) -> list[int]:
@@ -105,6 +106,9 @@ GPU = (
     Flag(("--gpu_index",), {BUILD: "gen_trt_engine.gpu_id"}, "GPU, counted among the visible ones", "N"),
     Flag(("--gpu_index",), _engine("gpu_ids"), "GPU, counted among the visible ones", "N", _gpus),
 )
+GPU_HABITS = ("--gpu", "--gpus", "--gpu_id", "--gpu_ids", "--num_gpus", "-g")
+"""What other tools call it, TAO's training commands among them."""
+
 BUILD_FLAGS = (
     Flag(("--engine_file",), {BUILD: "gen_trt_engine.trt_engine"}, "engine file to write"),
     Flag(("--data_type",), {BUILD: "gen_trt_engine.tensorrt.data_type"}, "precision: fp32, fp16 or int8", "TYPE"),
@@ -154,6 +158,7 @@ def batch_flag(subtasks: tuple[str, ...] = RUN, calibration: bool = True) -> Fla
 
 def instead(option: str, subtask: str) -> str | None:
     """The key that an option of the other commands sets; None where there is no such option of the subtask."""
+    option = GPU[0].names[0] if option in GPU_HABITS else option
     flags = (MODEL, RESULTS, KEY, *GPU, *BUILD_FLAGS, *CALIBRATION_FLAGS, batch_flag())
     return next((flag.keys[subtask] for flag in flags if option in flag.names and subtask in flag.keys), None)
 

@@ -36,6 +36,11 @@ class Key:
         return _type_name(self.type)
 
     @property
+    def explained(self) -> str | None:
+        """Name and meaning, with the unit: the hint of messages about its value."""
+        return f"{self.name}: {self.metadata['help']}" if self.metadata.get("help") else None
+
+    @property
     def is_list(self) -> bool:
         return typing.get_origin(plain_type(self.type)) is list
 
@@ -112,9 +117,9 @@ def check_value(key: Key, value: Any, where: str) -> Any:
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, (int, float)) and not isinstance(item, bool):
             if low is not None and item < low:
-                raise SpecError(f"{where}: {item} is too small; expected at least {low}")
+                raise SpecError(f"{where}: {item} is too small; expected at least {low}", key.explained)
             if high is not None and item > high:
-                raise SpecError(f"{where}: {item} is too large; expected at most {high}")
+                raise SpecError(f"{where}: {item} is too large; expected at most {high}", key.explained)
     return value
 
 

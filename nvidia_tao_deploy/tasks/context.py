@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from nvidia_tao_deploy.errors import SpecError, TaoDeployError
 from nvidia_tao_deploy.files import reason, write_atomic
 from nvidia_tao_deploy.network import Network
 from nvidia_tao_deploy.spec.compose import Composed
+from nvidia_tao_deploy.spec.flags import Assignment
 from nvidia_tao_deploy.spec.results import FOLDERS
 from nvidia_tao_deploy.status import Status
 
@@ -53,6 +55,25 @@ def results_folder(spec: Any, subtask: str) -> Path:
     raise SpecError(
         f"No folder for results: neither {subtask}.results_dir nor results_dir is set.",
         hint="Add results_dir=FOLDER to the command line (or -r FOLDER, where the command has it).",
+    )
+
+
+def overruled(spec: Any, subtask: str, overrides: Sequence[str | Assignment]) -> str | None:
+    """A remark when results_dir is given on the command line, but the spec file names a folder for this very subtask,
+    which counts more (as in TAO Deploy); specs that are an experiment.yaml of an earlier run do."""
+    keys = {item.lstrip("+").partition("=")[0] if isinstance(item, str) else item.key for item in overrides}
+    own = getattr(spec, subtask).results_dir
+    if (
+        "results_dir" not in keys
+        or f"{subtask}.results_dir" in keys
+        or not own
+        or not spec.results_dir
+        or Path(own).is_relative_to(spec.results_dir)
+    ):
+        return None
+    return (
+        f"results_dir={spec.results_dir} has no effect on {subtask}, because {subtask}.results_dir is {own}. "
+        f"Give {subtask}.results_dir=... to change that."
     )
 
 

@@ -14,6 +14,7 @@ from nvidia_tao_deploy.spec.fields import MISSING
 from nvidia_tao_deploy.spec.flags import Assignment
 from nvidia_tao_deploy.spec.migrate import find
 from nvidia_tao_deploy.spec.results import FOLDERS
+from nvidia_tao_deploy.spec.texts import at_home
 
 
 def likely_folder(subtask: str, spec: str | None, overrides: Sequence[str | Assignment]) -> Path | None:
@@ -56,4 +57,4 @@ def _from_file(path: str | None, key: str) -> str:
 
 
 def _plain(value: object) -> str:
-    return value if isinstance(value, str) and value != MISSING and "${" not in value else ""
+    return at_home(value) if isinstance(value, str) and value != MISSING and "$" not in value else ""

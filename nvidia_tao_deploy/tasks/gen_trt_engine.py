@@ -20,6 +20,7 @@ from nvidia_tao_deploy.files import check_writable, write_together
 from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.network import Table
 from nvidia_tao_deploy.spec.compose import require
+from nvidia_tao_deploy.spec.workspace import workspace_mb
 from nvidia_tao_deploy.tasks.auto_layers import find
 from nvidia_tao_deploy.tasks.calibrating import calibration, record
 from nvidia_tao_deploy.tasks.context import Context
@@ -86,7 +87,7 @@ def make_plan(context: Context, model: Model, layers: tuple[LayerPrecision, ...]
     return BuildPlan(
         precision=wanted.data_type.lower(),
         profiles=profiles(model.inputs, batch, _axes(context, model)),
-        workspace_mb=wanted.workspace_size,
+        workspace_mb=workspace_mb(wanted.workspace_size),
         timing_cache=Path(section.timing_cache) if section.timing_cache else None,
         layers_precision=layers,
         tactic_sources=tuple(wanted.tactic_sources) if wanted.tactic_sources is not None else None,

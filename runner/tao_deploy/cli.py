@@ -30,6 +30,29 @@ exit codes: the command's own; 125 for errors of the launcher or of Docker; 126 
 in the container."""
 
 
+_DOCKERS_FLAGS = {
+    "-v": "write --volume HOST:CONTAINER",
+    "--mount": "write --volume HOST:CONTAINER",
+    "-e": "write --env NAME=VALUE",
+    "-p": "write --port HOST:CONTAINER",
+    "--publish": "write --port HOST:CONTAINER",
+    "-u": "write --run_as_user, or DockerOptions.user in a mounts file",
+    "--user": "write --run_as_user, or DockerOptions.user in a mounts file",
+    "--network": "set DockerOptions.network in a mounts file",
+    "--net": "set DockerOptions.network in a mounts file",
+    "--privileged": "set DockerOptions.privileged in a mounts file",
+    "--runtime": "it is chosen for the engine; --gpus says which GPUs",
+    "--rm": "the container is always removed",
+    "-it": "there is a terminal where input and output are one",
+    "-i": "there is a terminal where input and output are one",
+    "-t": "there is a terminal where input and output are one",
+    "--docker_tag": "write --tag TAG",
+}
+"""Flags of docker run (and of older launchers) that users try, and what does the same here."""
+
+_TAO_LAUNCHER_ONLY = ("list", "stop", "info")
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -118,8 +141,13 @@ def _flag_spelling(word: str, parser: argparse.ArgumentParser) -> str:
 
 def _describe_stray(stray: list[str], known: list[str]) -> str:
     word = stray[0]
+    if word in _TAO_LAUNCHER_ONLY:
+        return f"'{word}' belongs to the TAO launcher; here docker ps lists containers and docker stop ends one"
     if not word.startswith("-"):
-        return f"unexpected '{word}': the container's command comes after --, as in: tao_deploy -- {' '.join(stray)}"
+        command = stray[1:] if word == "deploy" and len(stray) > 1 else stray
+        return f"unexpected '{word}': the container's command comes after --, as in: tao_deploy -- {' '.join(command)}"
+    if instead := _DOCKERS_FLAGS.get(word.partition("=")[0]):
+        return f"unknown flag '{word}': {instead}; flags of the container's command come after --"
     import difflib
 
     close = difflib.get_close_matches(word.partition("=")[0], known, n=1)

@@ -48,7 +48,7 @@ class EngineFacts:
 
 
 def parse_gpus(text: str) -> tuple[str, ...]:
-    """Read `--gpus`.
+    """Read `--gpus`; Docker's own form, `"device=0,1"`, means the same as `0,1`.
 
     Returns:
         ("all",), ("none",), or indices and UUIDs in the order given.
@@ -56,7 +56,8 @@ def parse_gpus(text: str) -> tuple[str, ...]:
     Raises:
         LauncherError: a part is neither.
     """
-    devices = tuple(part.strip() for part in text.split(","))
+    listed = text.strip("\"'")
+    devices = tuple(part.strip() for part in listed.removeprefix("device=").split(","))
     if devices in (("all",), ("none",)):
         return devices
     for device in devices:

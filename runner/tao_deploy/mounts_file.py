@@ -44,7 +44,7 @@ def read_mounts_file(path: Path) -> Settings:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise LauncherError(f"mounts file not found: {path}", "Correct the path given to --mounts_file.") from error
     except (OSError, UnicodeDecodeError) as error:

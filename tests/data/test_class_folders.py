@@ -24,11 +24,11 @@ def test_file_order_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read: No such file"),
+        (None, "classes.txt: no such file"),
         (b"", "no class name in it"),
         (b"\n \n", "no class name in it"),
         (b"a\nb\na\n", "classes.txt:3: class 'a' stands in line 1 already"),
-        (b"\xff\xfe\x00", "not a text file"),
+        (b"a\nb\xe4r\n", "classes.txt, line 2: not UTF-8"),
     ],
 )
 def test_wrong_lists(tmp_path: Path, content: bytes | None, message: str) -> None:

@@ -64,6 +64,7 @@ def test_inference_needs_no_label(tmp_path: Path) -> None:
     [
         ("input_path,golden_path,objekt_name,label\nu,g,a,PASS\n", "no column object_name; found: input_path"),
         ("input_path,golden_path,object_name\nu,g,a\n", "no column label"),
+        (HEADER.replace(",", ";") + "u;g;a;PASS\n", "no column input_path, golden_path"),
         ("", "the file is empty"),
         (HEADER, "no lines below the header"),
         (f'{HEADER}"u,g,a,PASS\n', "line 2: not csv"),
@@ -73,6 +74,13 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> 
     with pytest.raises(DataError, match=message) as caught:
         table(tmp_path, text)
     assert str(tmp_path / "pairs.csv") in caught.value.message
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_columns_that_something_else_separates(tmp_path: Path, mark: str, name: str) -> None:
+    with pytest.raises(DataError) as caught:
+        table(tmp_path, f"{HEADER}u,g,a,PASS\n".replace(",", mark))
+    assert f"separated by {name}; expected commas" in (caught.value.hint or "")
 
 
 def test_missing_column_names_the_one_that_is_near(tmp_path: Path) -> None:

@@ -59,6 +59,12 @@ def test_empty_object_says_nothing(tmp_path: Path) -> None:
     assert not settings.mounts and not settings.envs and settings.shm_size is None
 
 
+def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "mounts.json"
+    path.write_bytes(b'\xef\xbb\xbf{"Envs": [{"variable": "A", "value": "1"}]}\r\n')
+    assert read_mounts_file(path).envs == {"A": "1"}
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

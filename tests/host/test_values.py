@@ -62,7 +62,14 @@ def test_gpus(text: str) -> None:
     assert parse_gpus(text) == tuple(part.strip() for part in text.split(","))
 
 
-@pytest.mark.parametrize("text", ["", "ALL", "all,0", "none,none", "-1", "0;1", "gpu0", "$(id)"])
+@pytest.mark.parametrize("text", ["device=0,1", '"device=0,1"', "'\"device=0,1\"'"])
+def test_gpus_in_docker_s_form(text: str) -> None:
+    assert parse_gpus(text) == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "device=", "device=all0", "0,device=1", "ALL", "all,0", "none,none", "-1", "0;1", "gpu0", "$(id)"]
+)
 def test_wrong_gpus(text: str) -> None:
     with pytest.raises(LauncherError, match="is not a GPU"):
         parse_gpus(text)

@@ -371,6 +371,7 @@ def test_workspace_is_in_gigabytes(bench: Bench) -> None:
         ("gen_trt_engine", ["--engine_file", "x", "--max_workspace_size", "2G"], 2, "expected a number of gigabytes"),
         ("gen_trt_engine", ["--engine_file", "x", "--max_batch_size", "a"], 2, "Option --max_batch_size a"),
         ("gen_trt_engine", ["-i", "x"], 2, "--image_dir is no option of gen_trt_engine|belongs to evaluate, inference"),
+        ("evaluate", ["--gpus", "1"], 2, "unknown option --gpus|Did you mean '--gpu_index'?"),
         ("evaluate", ["--batch_sise", "2"], 2, "unknown option --batch_sise|Did you mean '--batch_size'?"),
         ("evaluate", ["--gpu_index", "-1"], 2, "gpu_index"),
         ("evaluate", ["-b"], 2, "-b/--batch_size: expected one argument"),

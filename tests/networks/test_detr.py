@@ -522,6 +522,8 @@ def test_exif_orientation_is_off_unless_asked_for(bench: Bench) -> None:
         ("vit_large_dinov2", 20480, 20480),
         ("vit_large_dinov2", 22000, 22000),  # TAO Deploy lowers this one
         ("vit_large_dinov2", 30000, 30000),
+        ("vit_large_dinov2", 40, 40960),  # GB
+        ("vit_large_dinov2", 8, 20480),
         ("resnet_50", 1024, 1024),
     ],
 )

@@ -320,6 +320,14 @@ def test_roots_that_are_not_set(colours: ColourRecognition) -> None:
         assert "dataset.val_dataset" in ran.err
 
 
+def test_a_workspace_that_can_only_be_meant_as_gb(job: Job) -> None:
+    engine = job.root / "g.engine"
+    ran = job.run("gen_trt_engine", "gen_trt_engine.tensorrt.workspace_size=8", f"gen_trt_engine.trt_engine={engine}")
+    assert ran.code == 0, ran.text
+    assert "workspace_size: 8 MB is too little for any network; taken for 8 GB. The unit is MB: write 8192." in ran.text
+    assert strict_json((job.root / "g.engine.json").read_text())["workspace_mb"] == 8192
+
+
 def test_workspace_is_in_mb(job: Job) -> None:
     """Trap 8: less than 1024 is not 0 bytes."""
     ran = job.run(

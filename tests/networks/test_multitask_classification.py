@@ -210,6 +210,7 @@ def test_a_build_needs_neither_spec_nor_class_map(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "expected a header with the picture's column and one per task"),
+        ("fname;age\n00.png;old\n", "The columns are separated by semicolons; expected commas"),
         ("fname\n00.png\n", "expected a header with the picture's column and one per task"),
         ("fname,age,age\n00.png,old,old\n", "the header needs a different name for each task"),
         ("fname,age\n", "no picture is listed"),

@@ -161,7 +161,7 @@ def with_data(calibration: Calibration | None) -> Calibration:
     file = calibration.cache_file if calibration is not None else None
     missing = f" ({file}: no such file)" if file is not None else ""
     raise SpecError(
-        f"INT8 needs ranges, and there is neither calibration data nor a cache{missing}.",
+        f"INT8 and FP8 need ranges, and there is neither calibration data nor a cache{missing}.",
         hint=f"Set {SECTION}.cal_image_dir=[FOLDER] with typical pictures, or cal_cache_file=FILE from an earlier run.",
     )
 
