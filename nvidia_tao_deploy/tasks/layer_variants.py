@@ -43,7 +43,7 @@ def variants(model: onnx.ModelProto, plan: BuildPlan) -> Variants:
     """
     from nvidia_tao_deploy.graph import plugins, precision, quantise
 
-    standard, _ = plugins.rewrite(model)
+    standard = plugins.standard(model)
     if plan.precision in quantise.FORMATS:
         return _Quantised(standard, plan, _Names(model, standard, plan.layers_precision))
     standard = precision.prepared(standard, plan.precision)  # inlines functions: new nodes, with names of their own

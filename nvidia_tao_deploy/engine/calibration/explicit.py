@@ -47,7 +47,7 @@ def quantised(
         logger.info("The model carries Q/DQ nodes: its own ranges count, no calibration is run")
         return model, {"ranges": "the model's own Q/DQ nodes"}
     quantise.needed(model, quantise.FORMATS[plan.precision])  # before calibration: there may be nothing to quantise
-    standard = plugins.rewrite(measured)[0] if measured is not None else model
+    standard = plugins.standard(measured) if measured is not None else model
     found = obtain.ranges(standard, plan.calibration, everything=fp16_rest)
     result, report = quantise.quantise(
         model, found.amax, quantise.FORMATS[plan.precision], plan.layers_precision, float_weights

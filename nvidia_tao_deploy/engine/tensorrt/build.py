@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 MEGABYTE = 1 << 20
 _FLAGS = {"fp16": "FP16", "bf16": "BF16", "int8": "INT8"}
+_CAPABILITIES = {"bf16": (8.0, "Use FP16 or FP32."), "fp8": (8.9, "Use INT8, FP16 or FP32.")}
+"""Precision -> least compute capability that has it, and what else to use."""
 _STRICT_FLAGS = ("PREFER_PRECISION_CONSTRAINTS", "DIRECT_IO", "REJECT_EMPTY_ALGORITHMS")
 _EXTERNAL_LIBRARIES = {
     # tactic source: libraries, and the first one's function that tells a version; a real one answers _LEAST or more
@@ -43,7 +45,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     _check_precision(dialect, plan, own_ranges)
     original = model
     if plan.precision == "fp16" and plan.calibration is not None:
-        plan = overflow.plan_for(plugins.rewrite(original)[0], plan)
+        plan = overflow.plan_for(plugins.standard(original), plan)
     model, rewrites = plugins.rewrite(model, native=dialect.plugin_names(tensorrt_log))
     model = plugins.described(model)  # layers behind a plugin that stays are quantised and typed like all others
     typing: dict[str, Any] = {"typing": "flags"}
@@ -167,10 +169,10 @@ def _calibrator(
         known = obtain.compared(known, activations(plugins.described(original)))
         obtain.keep(plan.calibration, known)
     elif obtain.with_data(plan.calibration).algorithm not in calibrating.CLASSES:
-        known = obtain.ranges(plugins.rewrite(original)[0], plan.calibration)  # TensorRT has no such algorithm
+        known = obtain.ranges(plugins.standard(original), plan.calibration)  # TensorRT has no such algorithm
     feeder, calibrator = calibrating.prepare(dialect, plan.calibration, known)
     if not plan.strict:
-        plan = overflow.plan_for(plugins.rewrite(original)[0], plan, known.amax if known is not None else None)
+        plan = overflow.plan_for(plugins.standard(original), plan, known.amax if known is not None else None)
     return feeder, calibrator, plan
 
 
@@ -189,19 +191,14 @@ def _check_hardware(dialect: Dialect, builder: Any, plan: BuildPlan, with_gpu: b
         raise BuildError("gen_trt_engine.tensorrt.data_type=FP16: this GPU has no fast FP16", hint="Use FP32.")
     if plan.precision == "int8" and not dialect.fast(builder, "int8"):
         raise BuildError("gen_trt_engine.tensorrt.data_type=INT8: this GPU has no fast INT8", hint="Use FP16 or FP32.")
-    if plan.precision == "fp8" and with_gpu:
+    if plan.precision in _CAPABILITIES and with_gpu:
+        least, hint = _CAPABILITIES[plan.precision]
         name, capability = cuda.device_facts(plan.device)
-        if float(capability) < 8.9:
+        if float(capability) < least:
+            wanted = plan.precision.upper()
             raise BuildError(
-                f"gen_trt_engine.tensorrt.data_type=FP8: {name} (compute capability {capability}) has no FP8",
-                hint="Use INT8, FP16 or FP32.",
-            )
-    if plan.precision == "bf16" and with_gpu:
-        name, capability = cuda.device_facts(plan.device)
-        if float(capability) < 8.0:
-            raise BuildError(
-                f"gen_trt_engine.tensorrt.data_type=BF16: {name} (compute capability {capability}) has no BF16",
-                hint="Use FP16 or FP32.",
+                f"gen_trt_engine.tensorrt.data_type={wanted}: {name} (compute capability {capability}) has no {wanted}",
+                hint,
             )
 
 

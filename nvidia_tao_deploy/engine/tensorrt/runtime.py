@@ -7,9 +7,8 @@ another. Computing is serial, hence all execution contexts share one scratch mem
 (TensorRT before 10: one for all, which changes its shapes) and a captured CUDA graph per shape and slot; what cannot be
 captured is enqueued the plain way.
 
-Whoever asks for a result waits for the GPU in its own thread. One thread that waits for all would cost speed (H200,
-ResNet-50, batch 8: 0.81 of graph replay with it, 0.98 without; benchmarks/README.md): CUDA calls of two threads get in
-each other's way.
+Whoever asks for a result waits for the GPU in its own thread. One thread that waits for all would cost speed: CUDA
+calls of two threads get in each other's way. What is reached is measured by benchmarks/gpu_engine.py.
 """
 
 from __future__ import annotations

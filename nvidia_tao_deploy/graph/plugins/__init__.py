@@ -105,6 +105,14 @@ def rewrite(model: onnx.ModelProto, native: Collection[str] = ()) -> tuple[onnx.
     return result, done
 
 
+def standard(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with every plugin replaced, to be run on the reference backend for ranges or comparisons.
+
+    As `rewrite`, but nothing is said: this is not the model that is built. Raises as `rewrite`.
+    """
+    return _rewritten(model, ())[0]
+
+
 def described(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with types and shapes of what its plugin nodes give: onnx knows nothing of those, nor of what follows.
 

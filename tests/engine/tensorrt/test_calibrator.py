@@ -170,6 +170,7 @@ def test_cache_is_compared_with_the_tensors_behind_a_plugin_too(
         build._calibrator(dialect(*BOTH), proto, BuildPlan("int8", calibration=calibration([], path)))
     assert "used as it is (6 tensors)" in caplog.text
     assert "no range for" not in caplog.text and "not in the model" not in caplog.text
+    assert "plugin replaced" not in caplog.text  # only where it is measured, not in the engine
 
 
 @pytest.mark.parametrize(
@@ -192,6 +193,24 @@ def test_what_fp16_cannot_hold_is_fp32_beside_int8(
     plan = BuildPlan("int8", calibration=made, strict=strict)
     _, _, found = build._calibrator(dialect(*BOTH), models.products(factor), plan)
     assert {(rule.pattern, rule.dtype) for rule in found.layers_precision} == {(name, "fp32") for name in kept}
+
+
+@pytest.mark.parametrize(
+    ("precision", "capability", "hint"),
+    [("bf16", "7.5", "Use FP16 or FP32."), ("fp8", "8.6", "Use INT8, FP16 or FP32.")],
+)
+def test_a_gpu_that_lacks_the_precision(
+    precision: str, capability: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, facts = BuildPlan(precision), ["Some GPU", capability]
+    monkeypatch.setattr(cuda, "device_facts", lambda device: facts)
+    message = rf"Some GPU \(compute capability {capability}\) has no {precision.upper()}"
+    with pytest.raises(BuildError, match=message) as caught:
+        build._check_hardware(dialect(), None, plan, with_gpu=True)
+    assert caught.value.hint == hint
+    build._check_hardware(dialect(), None, plan, with_gpu=False)
+    facts[1] = "9.0"
+    build._check_hardware(dialect(), None, plan, with_gpu=True)
 
 
 def test_fp8_is_refused_with_the_reason() -> None:
