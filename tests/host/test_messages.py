@@ -71,7 +71,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["--volume", "/tmp:/"], "root folder"),
         (["--volume", ":/data"], "empty"),
         (["--volume", "/no/such/folder:/data"], "no such file or folder on this host: /no/such/folder"),
-        (["--volume", "no/such:/data"], "/home/no/such"),
+        (["--volume", "no/such:/data"], "home/no/such"),
         (["--volume", "/tmp:/data:readonly"], "unknown mode 'readonly'"),
         (["--volume", "~nosuchuser/x:/data"], "no such user"),
         (["--env", "=x"], "'' is not a variable's name"),
