@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from nvidia_tao_deploy.data.lines import numbered
@@ -100,28 +99,18 @@ class ChangeFolders:
 
     def _name(self, line: str) -> str:
         columns = [line, line.split("\t")[0].strip(), line.split()[0]]
-        folders = self._folder(self.before), self._folder(self.after)
         for name in columns:
-            if any(Path(f"{folder}/{name}").is_file() for folder in folders):
+            if (self.root / self.before / name).is_file() or (self.root / self.after / name).is_file():
                 return name
         return columns[2] if is_picture(Path(columns[2])) else line
 
     def _sample(self, name: str, labelled: bool) -> ChangeSample:
-        before, after = (Path(f"{self._folder(part)}/{name}") for part in (self.before, self.after))
+        before, after = self.root / self.before / name, self.root / self.after / name
         return ChangeSample(name, before, self._mask(name) if labelled else None, after)
-
-    def _folder(self, part: str) -> str:
-        return _joined(self.root, part)
 
     def _mask(self, name: str) -> Path:
         """`<name without ending><mask_suffix>`; the name as it stands where only that exists."""
-        folder = self._folder(self.masks)
-        wanted = Path(f"{folder}/{name.removesuffix(PurePosixPath(name).suffix)}{self.mask_suffix}")
-        same = Path(f"{folder}/{name}")
+        folder = self.root / self.masks
+        wanted = folder / f"{name.removesuffix(PurePosixPath(name).suffix)}{self.mask_suffix}"
+        same = folder / name
         return same if not wanted.is_file() and same.is_file() else wanted
-
-
-@lru_cache
-def _joined(root: Path, part: str) -> str:
-    """A folder as text: joining `Path` objects for every name takes several times as long."""
-    return str(root / part)

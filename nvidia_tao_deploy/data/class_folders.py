@@ -105,7 +105,7 @@ def labelled_pictures(root: Path, classes: tuple[str, ...], key: str) -> list[Sa
             hint="Put the pictures of each class into a folder named after the class.",
         )
     numbers = {name: index for index, name in enumerate(classes)}
-    samples = [(_folder(sample.path), sample) for sample in picture_samples(root, key=key)]
+    samples = [(sample.path.parent.name, sample) for sample in picture_samples(root, key=key)]
     unknown = sorted({folder for folder, _ in samples} - set(numbers))
     if unknown:
         close = nearest(unknown[0], classes)
@@ -116,8 +116,3 @@ def labelled_pictures(root: Path, classes: tuple[str, ...], key: str) -> list[Sa
             hint=alike or "Check the class list and the folder names.",
         )
     return [Sample(sample.name, sample.path, numbers[folder]) for folder, sample in samples]
-
-
-def _folder(path: Path) -> str:
-    """Name of the folder that holds a file; `path.parent.name` takes several times as long."""
-    return path.parts[-2] if len(path.parts) > 1 else path.parent.name

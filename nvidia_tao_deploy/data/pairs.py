@@ -62,7 +62,7 @@ class Lights:
 
     def paths(self, base: Path, name: str) -> tuple[Path, ...]:
         """`<base>/<name>[_<light>]<suffix>` for every light."""
-        return tuple(Path(f"{base}/{name}{end}{self.suffix}") for end in self.ends)
+        return tuple(base / f"{name}{end}{self.suffix}" for end in self.ends)
 
     @property
     def ends(self) -> tuple[str, ...]:

@@ -102,8 +102,7 @@ def _top_level(root: Path) -> list[tuple[str, ...]]:
 
 
 def _walk(root: Path) -> list[tuple[str, ...]]:
-    """Pictures below `root`, each as the parts of its relative path: `Path` objects take ten times as long to make and
-    to sort."""
+    """Pictures below `root`, each as the parts of its relative path: `Path` objects are slow to sort."""
     import os
 
     files: list[tuple[str, ...]] = []

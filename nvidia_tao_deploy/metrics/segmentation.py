@@ -49,8 +49,11 @@ def pixel_confusion(truth: np.ndarray, found: np.ndarray, classes: int) -> np.nd
 
 
 def _byte_confusion(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
-    """As `pixel_confusion`, several times faster: truth * classes + prediction in one saturating byte. A truth that is
-    no class gives classes * classes or more, which is at most 225 and so below the saturated 255: it is cut off."""
+    """As `pixel_confusion`, with less memory to go through: truth * classes + prediction in one saturating byte.
+
+    A truth that is no class gives classes * classes or more, which is at most 225 and so below the saturated 255: it is
+    cut off.
+    """
     import cv2
     import numpy as np
 

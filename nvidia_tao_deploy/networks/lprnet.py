@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List  # noqa: UP035  (see spec.common)
+from typing import Any, List  # noqa: UP035  (see spec.common)
 
 from nvidia_tao_deploy.data.pictures import PictureReader
 from nvidia_tao_deploy.data.plates import SOURCES, labelled_plates, plates, read_plate_characters
@@ -22,9 +22,6 @@ from nvidia_tao_deploy.spec.flagged import FlaggedExperiment, FlaggedTask
 from nvidia_tao_deploy.spec.flags import BUILD_FLAGS, GPU, INFERENCE, KEY, MODEL, RESULTS, Flag, batch_flag
 from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare, picture_layout
 from nvidia_tao_deploy.transforms.resize import stretch_rounded
-
-if TYPE_CHECKING:
-    pass
 
 # ruff: noqa: UP006
 INPUT, IDS, PROBABILITIES = "image_input", "tf_op_layer_ArgMax", "tf_op_layer_Max"
