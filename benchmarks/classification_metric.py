@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, t
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.timing import fastest
 from nvidia_tao_deploy.decode.classes import DecodeClasses, softmax
 from nvidia_tao_deploy.metrics import classification
 from nvidia_tao_deploy.metrics.classification import TopK
@@ -63,14 +63,10 @@ def main() -> None:
     logits = random.normal(size=(args.pictures, args.classes)).astype(np.float32)
     logits[np.arange(args.pictures), truths] += 3
     chances = softmax(logits)
-    fast = slow = np.inf
-    for _ in range(args.rounds):
-        start = time.process_time()
-        report = ours(logits, truths, args.batch)
-        fast = min(fast, time.process_time() - start)
-        start = time.process_time()
-        accuracies, matrix, columns = theirs(chances, truths)
-        slow = min(slow, time.process_time() - start)
+    ways = {"ours": lambda: ours(logits, truths, args.batch), "theirs": lambda: theirs(chances, truths)}
+    seconds, found = fastest(ways, args.rounds)
+    fast, slow, report = seconds["ours"], seconds["theirs"], found["ours"]
+    accuracies, matrix, columns = found["theirs"]
     np.testing.assert_allclose([report.kpi[f"top_{k}_accuracy"] for k in K], accuracies)
     rows = next(table.rows for table in report.tables if table.title == "Per class")[:-1]
     np.testing.assert_allclose(np.array([row[1:4] for row in rows], float).T, columns)

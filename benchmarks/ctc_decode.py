@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.timing import fastest
 from nvidia_tao_deploy.data.characters import Characters
 from nvidia_tao_deploy.decode.ctc import DecodePlate, DecodeText
 from nvidia_tao_deploy.network import Frame, Sample
@@ -53,16 +54,6 @@ def plain(ids: np.ndarray, probabilities: np.ndarray, characters: list[str], bla
         yield Text(text, confidence)
 
 
-def seconds(work: Callable[[], list[Text]], rounds: int) -> tuple[float, list[Text]]:
-    """(CPU time of the fastest round, its result)."""
-    fastest, found = np.inf, []
-    for _ in range(rounds):
-        start = time.process_time()
-        found = work()
-        fastest = min(fastest, time.process_time() - start)
-    return fastest, found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=int, default=10000)
@@ -86,11 +77,13 @@ def main() -> None:
                 found += decode({"i": ids[part], "p": chances[part]}, frames[: len(ids[part])])
             return found
 
-        fast, found = seconds(ours, 5)
-        slow, expected = seconds(lambda: list(plain(ids, chances, table, blank, name == "ocrnet")), 1)  # noqa: B023
-        assert [item.text for item in found] == [item.text for item in expected]
+        loop = partial(plain, ids, chances, table, blank, name == "ocrnet")
+        seconds, found = fastest({"ours": ours, "loop": lambda loop=loop: list(loop())}, 5)
+        fast, slow = seconds["ours"], seconds["loop"]
+        texts, expected = found["ours"], found["loop"]
+        assert [item.text for item in texts] == [item.text for item in expected]
         np.testing.assert_allclose(
-            [item.confidence for item in found], [item.confidence for item in expected], rtol=1e-6
+            [item.confidence for item in texts], [item.confidence for item in expected], rtol=1e-6
         )
         print(f"  {name}  {1e6 * fast / args.texts:5.1f} us a text, a plain loop {slow / fast:5.1f} times as long")
 

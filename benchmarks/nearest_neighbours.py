@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.timing import fastest
 from nvidia_tao_deploy.data.gallery import Gallery
 from nvidia_tao_deploy.decode.embedding import unit_rows
 from nvidia_tao_deploy.network import Frame, Sample
@@ -75,13 +75,8 @@ def main() -> None:
         ),
         "scikit-learn, all at once": lambda: theirs.kneighbors(queries, return_distance=False),
     }
-    seconds, found = dict.fromkeys(ways, np.inf), {}
     with threadpool_limits(1):
-        for _ in range(args.rounds):
-            for name, way in ways.items():
-                start = time.process_time()
-                found[name] = way()
-                seconds[name] = min(seconds[name], time.process_time() - start)
+        seconds, found = fastest(ways, args.rounds)
     print(
         f"{args.queries} queries, {args.gallery} in the gallery, {args.dimensions} dimensions, {args.neighbours} "
         f"neighbours, batches of {args.batch}; CPU time of one core, best of {args.rounds}"
