@@ -25,6 +25,7 @@ from nvidia_tao_deploy.networks import lprnet
 from nvidia_tao_deploy.signature import Binding
 from tests.conftest import shared_folder
 from tests.makers import ROOT, Ran, noise, run_command, run_here, strict_json
+from tests.networks.columns import column_classes
 
 STEPS, COLUMN, HEIGHT = 8, 4, 12
 LETTERS = "abcd"
@@ -117,14 +118,7 @@ def model(path: Path, swapped: bool = False, batch: int | str = "batch") -> Path
     }  # fmt: skip
     names = ("b", "a") if swapped else ("tf_op_layer_ArgMax", "tf_op_layer_Max")
     nodes = [
-        helper.make_node("Slice", ["image_input", "start", "end", "axis"], ["blue"]),
-        helper.make_node("ReduceMean", ["blue"], ["flat"], axes=[2], keepdims=1),
-        helper.make_node("AveragePool", ["flat"], ["pooled"], kernel_shape=[1, COLUMN], strides=[1, COLUMN]),
-        helper.make_node("Reshape", ["pooled", "columns"], ["values"]),
-        helper.make_node("Sub", ["values", "levels"], ["difference"]),
-        helper.make_node("Mul", ["difference", "difference"], ["square"]),
-        helper.make_node("Mul", ["square", "sharpness"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=2),
+        *column_classes("image_input", COLUMN),
         helper.make_node("ArgMax", ["probabilities"], [names[0]], axis=2, keepdims=0),
         helper.make_node("ReduceMax", ["probabilities"], [names[1]], axes=[2], keepdims=0),
     ]

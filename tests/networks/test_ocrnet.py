@@ -29,6 +29,7 @@ from nvidia_tao_deploy.networks import ocrnet
 from nvidia_tao_deploy.signature import Binding
 from nvidia_tao_deploy.spec.compose import compose
 from tests.makers import Ran, run_here, status_lines, write_yaml
+from tests.networks.columns import column_classes
 
 STEPS, COLUMN, HEIGHT = 8, 4, 16
 LETTERS = "abcde"
@@ -49,14 +50,7 @@ def model(
         "rows": np.array([2], np.int64),
     }
     nodes = [
-        helper.make_node("Slice", ["input", "start", "end", "axis"], ["first"]),
-        helper.make_node("ReduceMean", ["first"], ["flat"], axes=[2], keepdims=1),
-        helper.make_node("AveragePool", ["flat"], ["pooled"], kernel_shape=[1, COLUMN], strides=[1, COLUMN]),
-        helper.make_node("Reshape", ["pooled", "columns"], ["values"]),
-        helper.make_node("Sub", ["values", "levels"], ["difference"]),
-        helper.make_node("Mul", ["difference", "difference"], ["square"]),
-        helper.make_node("Mul", ["square", "sharpness"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=2),
+        *column_classes("input", COLUMN),
         helper.make_node("ArgMax", ["probabilities"], ["best"], axis=2, keepdims=0),
         helper.make_node("Cast", ["best"], ["output_id"], to=TensorProto.INT32),
         helper.make_node("ReduceMax", ["probabilities"], ["output_prob"], axes=[2], keepdims=0),
