@@ -58,7 +58,7 @@ def run(context: Context) -> None:
     logger.info("Building for %s in %s ...", backend.name, plan.precision.upper())
     start = time.monotonic()
     built = backend.build(model.proto, plan)
-    seconds = time.monotonic() - start
+    seconds = time.monotonic() - start - built.details.get("waited_seconds", 0.0)
     facts = metadata.facts(context.network.name, backend.name, model, plan, built, seconds)
     facts["calibration"] = record(plan)
     files: dict[Path, bytes | str] = {target: built.blob, metadata.path_of(target): ""}

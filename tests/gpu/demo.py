@@ -12,11 +12,8 @@ gen_trt_engine.tensorrt.tactic_sources=[CUBLAS,CUBLAS_LT], which leaves out the 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +51,6 @@ def timing_cache(folder: Path) -> Path:
     shared = Path(os.environ.get("GPU_CACHE") or folder).resolve()
     shared.mkdir(parents=True, exist_ok=True)
     return shared / "timing.cache"
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """One build at a time among the jobs that share GPU_CACHE.
-
-    A build times thousands of kernels one by one. A GPU gives processes turns of milliseconds, so beside other builds
-    each of these waits for its turn, and all of them take many times as long as one after the other.
-    """
-    with timing_cache(folder).with_name("build.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def overrides() -> list[str]:

@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -84,19 +83,13 @@ def build(network: str, name: str, *overrides: str, backend: str = "tensorrt") -
     """An engine in results/<network>/<name>; timings are shared, so that only the first build of a kind is slow."""
     folder = Path("results", network, name.replace(" ", "_")).absolute()
     engine = folder / "model.engine"
-    lock = examples.alone(Path.cwd()) if backend == "tensorrt" else nullcontext()
-    with lock:
-        code = _gen_trt_engine(network, folder, engine, backend, *overrides)
-    assert code == 0
-    return engine
-
-
-def _gen_trt_engine(network: str, folder: Path, engine: Path, backend: str, *overrides: str) -> int:
-    return run(
+    code = run(
         network, "gen_trt_engine", f"gen_trt_engine.trt_engine={engine}", f"gen_trt_engine.backend={backend}",
         f"results_dir={folder}", f"{CALIBRATION}cal_cache_file={folder / 'calibration.cache'}",
         f"gen_trt_engine.timing_cache={examples.timing_cache(Path.cwd())}", *examples.overrides(), *overrides,
     )  # fmt: skip
+    assert code == 0
+    return engine
 
 
 def accuracy(network: str, engine: Path | str) -> float:

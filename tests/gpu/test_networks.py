@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +96,7 @@ def command(home: Path, network: str, *arguments: str) -> str:
     line = [sys.executable, "-m", "nvidia_tao_deploy", network, *arguments]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {"TAO_DEPLOY_THREADS": demo.THREADS, **os.environ, "PYTHONPATH": path}
-    done = subprocess.run(line, cwd=home, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(line, cwd=home, env=environment, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, f"{' '.join(line)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
@@ -112,8 +111,7 @@ def run(home: Path, name: str, subtask: str, results: Path, engine: str, *overri
         keys += [f"gen_trt_engine.tensorrt.{point}_batch_size={BATCH}" for point in ("opt", "max")]
     if example.text and subtask != "gen_trt_engine":
         keys.append(f"{subtask}.trt_engine={engine}")
-    with demo.alone(home) if subtask == "gen_trt_engine" else nullcontext():
-        command(home, example.network or name, subtask, "-e", str(spec), *keys)
+    command(home, example.network or name, subtask, "-e", str(spec), *keys)
     return results / FOLDERS[subtask]
 
 
@@ -168,8 +166,7 @@ def test_backbones_compute_what_onnx_runtime_does(home, network, precision, tmp_
     keys += [f"gen_trt_engine.tensorrt.data_type={precision}", f"{CALIBRATION}cal_cache_file={tmp_path / 'c.cache'}"]
     keys += [f"gen_trt_engine.timing_cache={demo.timing_cache(home)}", *demo.overrides(), "gen_trt_engine.verify=true"]
     spec = str(ROOT / "examples" / "specs" / f"{network}.yaml")
-    with demo.alone(home):
-        command(home, "model_agnostic", "gen_trt_engine", "--model_name", network, "-e", spec, *keys)
+    command(home, "model_agnostic", "gen_trt_engine", "--model_name", network, "-e", spec, *keys)
     facts = json.loads((tmp_path / "model.engine.json").read_text(encoding="utf-8"))
     outputs = facts["verify"]["outputs"]
     demo.note(home, example=network, precision=precision, verify=outputs, bytes=engine.stat().st_size,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ import onnx
 from nvidia_tao_deploy.engine.calibration import explicit, obtain, overflow
 from nvidia_tao_deploy.engine.contract import BuildPlan, Built
 from nvidia_tao_deploy.engine.tensorrt import calibrator as calibrating
-from nvidia_tao_deploy.engine.tensorrt import cuda, log, progress, timing_cache
+from nvidia_tao_deploy.engine.tensorrt import cuda, log, progress, timing_cache, turns
 from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, Dialect
 from nvidia_tao_deploy.errors import BuildError, SpecError, did_you_mean
 from nvidia_tao_deploy.graph import layers, lowering, plugins, precision
@@ -83,8 +84,10 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         config.int8_calibrator = calibrator
         calibrating.add_profile(builder, network, config, feeder)
     cache_file = plan.timing_cache if dialect.has_timing_cache else None
-    cached = cache_file is not None and timing_cache.use(config, cache_file)
-    blob = _run(dialect, builder, network, config, plan, records, feeder)
+    with _turn(plan.device) if with_gpu else nullcontext(0.0) as waited:
+        cached = cache_file is not None and timing_cache.use(config, cache_file)
+        blob = _run(dialect, builder, network, config, plan, records, feeder)
+        cache_bytes = timing_cache.store(config, cache_file) if cache_file is not None else 0
     details: dict[str, Any] = {
         "backend": "tensorrt" if dialect.product == TENSORRT else "tensorrt_rtx",
         "tensorrt_version": dialect.version,
@@ -94,17 +97,22 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         "network_layers": network.num_layers,
         "workspace_mb": plan.workspace_mb,
         "plugin_rewrites": rewrites,
-        "build_seconds": round(time.monotonic() - start, 2),
+        "build_seconds": round(time.monotonic() - start - waited, 2),
+        "waited_seconds": round(waited, 2),
         "warnings": records.warnings,
     }
     if with_gpu:
         details["gpu"], details["compute_capability"] = cuda.device_facts(plan.device)
     if cache_file is not None:
-        size = timing_cache.store(config, cache_file)
-        details["timing_cache"] = {"path": str(cache_file), "used": cached, "bytes": size}
+        details["timing_cache"] = {"path": str(cache_file), "used": cached, "bytes": cache_bytes}
     elif plan.timing_cache:
         logger.info("%s times no kernels while building: the timing cache has no effect", dialect.product)
     return Built(blob, details)
+
+
+def _turn(device: int) -> AbstractContextManager[float]:
+    """This process's turn to build on a GPU."""
+    return turns.turn(cuda.device_id(device), f"GPU {device} ({cuda.device_facts(device)[0]})")
 
 
 def _check_precision(dialect: Dialect, plan: BuildPlan, quantised: bool) -> None:

@@ -81,6 +81,12 @@ def device_facts(device: int) -> tuple[str, str]:
     return text.strip("\0 "), f"{major}.{minor}"
 
 
+def device_id(device: int) -> str:
+    """UUID of a GPU (or of a part of one, under MIG) in hexadecimal; the same whichever GPUs are visible."""
+    uuid: Any = call("cudaGetDeviceProperties", device).uuid.bytes
+    return bytes(uuid).hex()
+
+
 class DeviceBuffer:
     """Device memory that grows when asked for more; its content does not survive growing."""
 
