@@ -73,7 +73,6 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     if with_gpu:
         cuda.set_device(plan.device)
     builder = _make(lambda: dialect.trt.Builder(tensorrt_log), records, "a builder")
-    dialect.use_cores(builder)
     if not dialect.explicit_only:
         _check_hardware(dialect, builder, plan, with_gpu)
     network = dialect.create_network(builder, strongly_typed)

@@ -8,7 +8,6 @@ Decisions go by what a module has, not by its version number, wherever that is p
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -107,11 +106,6 @@ class Dialect:
     def set_workspace(self, config: Any, size: int) -> None:
         """Limit the builder's scratch memory, in bytes."""
         config.set_memory_pool_limit(self.trt.MemoryPoolType.WORKSPACE, size)
-
-    @staticmethod
-    def use_cores(builder: Any) -> None:
-        """Let the builder compile on all cores that this process may use; TensorRT's own default is one."""
-        builder.max_threads = len(os.sched_getaffinity(0))
 
     @property
     def has_timing_cache(self) -> bool:
