@@ -41,7 +41,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.timing import ROOT, as_installed
+
 SPECS = ROOT / "examples/specs"
 MOST = {"ocdnet": 500}
 """Pictures of networks whose engine takes long on a CPU."""
@@ -274,8 +277,8 @@ def run(network: str, demo: Path, count: int, keys: Sequence[str]) -> dict[str, 
         if "-r" not in words:
             words.append(f"results_dir={work}/results")
         environment = {
-            **os.environ, "TAO_DEPLOY_THREADS": "1", "TAO_DEPLOY_WORKERS": "1", "OMP_NUM_THREADS": "1",
-            "TAO_DEPLOY_BACKEND": "onnxruntime", "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+            **as_installed(), "TAO_DEPLOY_THREADS": "1", "TAO_DEPLOY_WORKERS": "1", "OMP_NUM_THREADS": "1",
+            "TAO_DEPLOY_BACKEND": "onnxruntime",
         }  # fmt: skip
         done = subprocess.run(
             [sys.executable, __file__, "--child", network, str(work / "times.json"), *words],

@@ -10,7 +10,6 @@ Prints the median of each, in a process of its own as a user starts it, against 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -18,16 +17,17 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.timing import ROOT, as_installed
+
 NETWORK = ["nvidia_tao_deploy", "rtdetr"]
 
 
-def seconds(arguments: list[str], expected: int) -> float:
+def seconds(arguments: list[str], expected: int, environment: dict[str, str]) -> float:
     """Wall time of one start of a module; raises when the exit code is not the expected one."""
     start = time.perf_counter()
     line = [sys.executable, "-m", *arguments]
-    path = os.pathsep.join([str(ROOT), str(ROOT / "runner")])
-    environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     if done.returncode != expected:
         raise SystemExit(f"{' '.join(line)}: exit code {done.returncode}, expected {expected}\n{done.stderr}")
@@ -38,6 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeat", type=int, default=15, help="starts of each kind")
     repeat = parser.parse_args().repeat
+    environment = as_installed()
     with tempfile.TemporaryDirectory() as folder:
         wrong, broken, fine = (Path(folder) / name for name in ("wrong.yaml", "broken.yaml", "fine.yaml"))
         wrong.write_text("evaluate:\n  trt_engin: x\n")
@@ -55,7 +56,7 @@ def main() -> int:
         times: dict[str, list[float]] = {name: [] for name in cases}
         for _ in range(repeat):
             for name, (arguments, code, _) in cases.items():
-                times[name].append(seconds(arguments, code))
+                times[name].append(seconds(arguments, code, environment))
     late = False
     print(f"{NETWORK[1]} and tao_deploy, median of {repeat} starts (s)")
     for name, (_, _, budget) in cases.items():

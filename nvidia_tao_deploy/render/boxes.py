@@ -86,7 +86,8 @@ def encode(image: Image.Image, suffix: str) -> bytes:
     """The picture in the file format of `suffix` (".jpg", ".png", ...)."""
     from PIL import Image as pillow
 
-    kind = pillow.registered_extensions()[suffix.lower()]
+    pillow.preinit()  # the common formats; all of them, the rare ones too, take 80 ms to load
+    kind = pillow.EXTENSION.get(suffix.lower()) or pillow.registered_extensions()[suffix.lower()]
     buffer = io.BytesIO()
     options = SAVE_OPTIONS.get(kind, {})
     image.save(buffer, kind, **options)

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -144,3 +146,19 @@ def test_threads_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("TAO_DEPLOY_THREADS", "-1")
     with pytest.raises(SpecError, match="TAO_DEPLOY_THREADS='-1': expected a number of at least 1"):
         load_engine(path)
+
+
+PLAIN_LOAD = """
+import sys
+from pathlib import Path
+from nvidia_tao_deploy.engine.backends import load_engine
+with load_engine(Path(sys.argv[1])) as engine:
+    print(engine.inputs[0].name, *sorted({"onnx", "google.protobuf"} & set(sys.modules)))
+"""
+
+
+def test_a_model_without_plugins_is_loaded_without_onnx(tmp_path: Path) -> None:
+    """It takes 80 ms to import, more than anything else that evaluating a small model needs."""
+    path = tiny_model(tmp_path / "model.onnx")
+    done = subprocess.run([sys.executable, "-c", PLAIN_LOAD, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["input"]

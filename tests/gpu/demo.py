@@ -7,8 +7,9 @@ first PER_CLASS pictures of each class of Fashion-MNIST (1000 in all; the galler
 IMAGES of the detector's, and all pictures of the other examples (20 to 200). GPU_CACHE in the environment names a
 folder that jobs running side by side share; TensorRT's timing cache is kept there, and a line of JSON per engine in
 figures.jsonl. The cache begins with TIMINGS, what earlier runs timed on one kind of GPU (others leave it out with a
-warning): TensorRT 8.5 compiles and times the kernels of the text models for 12 minutes in FP32 alone. GPU_OVERRIDES holds spec overrides for every build, with blanks between them: for example
-gen_trt_engine.tensorrt.tactic_sources=[CUBLAS,CUBLAS_LT], which leaves out the kernels that TensorRT compiles anew.
+warning): TensorRT 8.5 compiles and times the kernels of the text models for 12 minutes in FP32 alone. GPU_OVERRIDES
+holds spec overrides for every build, with blanks between them: for example
+gen_trt_engine.tensorrt.tactic_sources=[CUBLAS,CUBLAS_LT], which leaves out convolutions that are compiled anew.
 """
 
 from __future__ import annotations

@@ -80,21 +80,38 @@ class OnnxRuntimeBackend:
         return inspection.layers(blob, source, feeds)
 
     def load(self, blob: bytes, source: Path, device: int = 0) -> OnnxRuntimeEngine:
-        from nvidia_tao_deploy.graph import plugins
-
         try:
-            if plugins.contains_plugins(blob):  # an .onnx of the user, given as the engine
-                model, _ = plugins.rewrite(plugins.parse(blob, source))
-                return OnnxRuntimeEngine(session(model.SerializeToString()), source)
-            if FLOAT_QDQ.encode() in blob or not _is_text(source):
-                return OnnxRuntimeEngine(session(blob), source)
-            return OnnxRuntimeEngine(session(str(source)), source)  # by path: weights may lie in files beside it
-        except BuildError as error:
-            raise EngineError(error.message, error.hint) from error
+            try:
+                return OnnxRuntimeEngine(_session_of_file(blob, source), source)
+            except Exception:
+                standard = _without_plugins(blob, source)
+                if standard is None:
+                    raise
+                return OnnxRuntimeEngine(session(standard), source)
         except TaoDeployError:
             raise
         except Exception as error:
             raise EngineError(f"{source}: ONNX Runtime cannot load it: {_first_line(error)}") from error
+
+
+def _session_of_file(blob: bytes, source: Path) -> Any:
+    """By path where possible: weights may lie in files beside it."""
+    return session(blob if FLOAT_QDQ.encode() in blob or not _is_text(source) else str(source))
+
+
+def _without_plugins(blob: bytes, source: Path) -> bytes | None:
+    """The user's .onnx, given as the engine, with TensorRT's plugins replaced; None where it has none.
+
+    Asked only when ONNX Runtime refuses a file: onnx is slow to import.
+    """
+    from nvidia_tao_deploy.graph import plugins
+
+    try:
+        if not plugins.contains_plugins(blob):
+            return None
+        return plugins.rewrite(plugins.parse(blob, source))[0].SerializeToString()
+    except BuildError as error:
+        raise EngineError(error.message, error.hint) from error
 
 
 def _is_text(path: Path) -> bool:
