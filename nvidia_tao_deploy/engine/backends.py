@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from nvidia_tao_deploy.engine.contract import Backend, Engine
@@ -64,15 +65,17 @@ def choose(wanted: str) -> Backend:
     return get("onnxruntime")
 
 
-def load_engine(path: Path, device: int = 0, key: str = "trt_engine") -> Engine:
+def load_engine(path: Path, device: int = 0, key: str = "trt_engine", libraries: Sequence[Path] = ()) -> Engine:
     """Open an engine file of any backend; its content says which.
 
     Args:
         path: TensorRT plan, TensorRT RTX plan, or ONNX model.
         device: GPU, counted among the visible ones.
         key: spec key that named the file, for messages.
+        libraries: shared libraries with plugins of the user's own.
 
     Raises:
+        SpecError: a library is missing or cannot be loaded.
         EngineError: the file is missing, empty, of no known kind, or its backend refuses it.
     """
     way_out = "Build it with gen_trt_engine, or name an .onnx file to run that."
@@ -93,5 +96,6 @@ def load_engine(path: Path, device: int = 0, key: str = "trt_engine") -> Engine:
         if problem:
             raise EngineError(f"{key}: {path} is a file for {name}, which cannot be used here: {problem}")
         logger.info("%s: running with %s", path, name)
+        backend.use_libraries(libraries)
         return backend.load(path.read_bytes(), path, device)
     raise EngineError(f"{key}: {path}: neither a TensorRT engine nor an ONNX model.", hint=way_out)

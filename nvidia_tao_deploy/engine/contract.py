@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Outputs = Mapping[str, np.ndarray]
 
 DYNAMIC = -1
+PLUGINS_KEY = "gen_trt_engine.plugins"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 """What `data_type` may say, lower-cased."""
 
@@ -203,6 +204,9 @@ class Backend(Protocol):
 
     def build(self, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         """Make an engine. Raises BuildError with the parser's or builder's own words and the node concerned."""
+
+    def use_libraries(self, paths: Sequence[Path]) -> None:
+        """Make plugins of the user's own known, for models and engines, until the process ends. Raises SpecError."""
 
     def load(self, blob: bytes, source: Path, device: int = 0) -> Engine:
         """Make an engine file's content runnable; `source` is used in messages. Raises EngineError."""

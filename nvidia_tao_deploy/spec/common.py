@@ -99,6 +99,9 @@ class GenTrtEngineSection:
     batch_size: int = option(
         -1, "fixed batch for a model with an open batch axis; -1: tensorrt.*_batch_size are the bounds"
     )
+    plugins: List[str] = option(
+        [], "libraries (.so) with TensorRT plugins of your own; evaluate and inference load them, too"
+    )
     verbose: bool = option(False, "show the builder's verbose log")
     verify: bool = option(False, "run the new engine and the FP32 model on real pictures; keep it only if they agree")
     verify_samples: int = option(64, "pictures for verify", minimum=1)

@@ -42,6 +42,7 @@ def run(context: Context) -> None:
     _check_target(source, target, section.report)
     layer_rules = layers.parse(section.tensorrt.layers_precision)
     backend = choose(section.backend)
+    backend.use_libraries(tuple(map(Path, section.plugins)))
     if section.timing_cache and backend.timing_cache:
         check_writable(Path(section.timing_cache), "gen_trt_engine.timing_cache")
 
@@ -52,6 +53,7 @@ def run(context: Context) -> None:
     if section.batch_size != -1:
         model = graph.fix_batch(model, section.batch_size)
     logger.info("%s", model.describe())
+    _check_reference(context, model)
     plan = make_plan(context, model, layer_rules)
     if section.tensorrt.auto_layers_precision.enabled:
         plan = dataclasses.replace(plan, layers_precision=(*plan.layers_precision, *find(context, model, plan)))
@@ -132,6 +134,23 @@ def _default_bounds(context: Context) -> Mapping[str, tuple[int, int, int]]:
         return context.network.axes(context.network.schema())
     except TaoDeployError:
         return {}
+
+
+def _check_reference(context: Context, model: Model) -> None:
+    """What compares with the FP32 model needs ONNX Runtime to run that: find out before a long build."""
+    section = context.spec.gen_trt_engine
+    asked = {"verify": section.verify, "tensorrt.auto_layers_precision": section.tensorrt.auto_layers_precision.enabled}
+    keys = " and ".join(f"gen_trt_engine.{key}" for key, wanted in asked.items() if wanted)
+    if not keys:
+        return
+    from nvidia_tao_deploy.graph import plugins
+
+    unknown = plugins.unknown(model.proto)
+    if unknown:
+        raise SpecError(
+            f"{keys}: there is no FP32 model to compare with: ONNX Runtime has no {', '.join(unknown)}",
+            hint="Leave it off for models with plugins of your own; evaluate tells the engine's accuracy.",
+        )
 
 
 def _check_target(source: Path, target: Path, with_report: bool) -> None:

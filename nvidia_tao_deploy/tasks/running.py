@@ -50,7 +50,8 @@ def opened_engine(context: Context) -> Iterator[Opened]:
     """
     key = f"{context.subtask}.trt_engine"
     path = Path(require(context.spec, key))
-    with load_engine(path, _device(context), key) as engine:
+    libraries = tuple(map(Path, context.spec.gen_trt_engine.plugins))
+    with load_engine(path, _device(context), key, libraries) as engine:
         doubt = metadata.mismatch(path, context.network.name) or _outdated(context, path)
         if doubt:
             logger.warning("%s", doubt)

@@ -255,3 +255,48 @@ def test_timing_cache_that_cannot_be_written(
 def test_which_backends_have_a_timing_cache() -> None:
     backends = (TensorRTBackend(), TensorRTRTXBackend(), OnnxRuntimeBackend())
     assert [backend.timing_cache for backend in backends] == [True, False, False]
+
+
+def own_operator(path: Path) -> None:
+    """Put an operator that nobody knows in front of the output."""
+    model = onnx.load(path)
+    model.graph.node[-1].output[0] = "before"
+    model.graph.node.append(onnx.helper.make_node("MyNorm", ["before"], [model.graph.output[0].name], name="/mine"))
+    onnx.save(model, path)
+
+
+@pytest.mark.rtx
+@pytest.mark.parametrize("subtask", ["gen_trt_engine", "evaluate"])
+def test_library_of_plugins_that_is_not_there(colours: ColourJob, subtask: str) -> None:
+    keys = ["gen_trt_engine.backend=tensorrt_rtx"]
+    if subtask == "evaluate":
+        built = colours.run("gen_trt_engine", *keys)
+        assert built.code == 0, built.text
+        keys.append(f"evaluate.trt_engine={colours.engine}")
+    before = names(colours.root)
+    ran = colours.run(subtask, *keys, "gen_trt_engine.plugins=[none/libmine.so]")
+    assert ran.code == 2
+    assert "gen_trt_engine.plugins: none/libmine.so: no such file" in ran.text
+    assert names(colours.root) - {"results"} == before - {"results"}
+
+
+def test_library_of_plugins_without_tensorrt(colours: ColourJob) -> None:
+    ran = colours.run("gen_trt_engine", "gen_trt_engine.plugins=[libmine.so]")
+    assert ran.code == 0, ran.text
+    assert "gen_trt_engine.plugins has no effect: ONNX Runtime runs no TensorRT plugins" in ran.text
+
+
+@pytest.mark.parametrize("key", ["verify=true", "tensorrt.auto_layers_precision.enabled=true"])
+def test_nothing_to_compare_an_operator_of_ones_own_with(colours: ColourJob, key: str) -> None:
+    own_operator(colours.model)
+    ran = colours.run("gen_trt_engine", f"gen_trt_engine.{key}")
+    assert ran.code == 2
+    assert f"gen_trt_engine.{key.removesuffix('=true').removesuffix('.enabled')}: there is no FP32 model" in ran.text
+    assert "ONNX Runtime has no MyNorm" in ran.text and not colours.engine.exists()
+
+
+def test_operator_of_ones_own_without_a_library(colours: ColourJob) -> None:
+    own_operator(colours.model)
+    ran = colours.run("gen_trt_engine")
+    assert ran.code == 4
+    assert "MyNorm (node '/mine')" in ran.text and "gen_trt_engine.plugins=[LIBRARY.so]" in ran.text

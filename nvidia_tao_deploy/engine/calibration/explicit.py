@@ -13,6 +13,7 @@ import onnx
 
 from nvidia_tao_deploy.engine.calibration import obtain, overflow
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
+from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import plugins, quantise
 from nvidia_tao_deploy.graph.model import is_quantised
 
@@ -47,7 +48,7 @@ def quantised(
         logger.info("The model carries Q/DQ nodes: its own ranges count, no calibration is run")
         return model, {"ranges": "the model's own Q/DQ nodes"}
     quantise.needed(model, quantise.FORMATS[plan.precision])  # before calibration: there may be nothing to quantise
-    standard = plugins.standard(measured) if measured is not None else model
+    standard = runnable(measured) if measured is not None else model
     found = obtain.ranges(standard, plan.calibration, everything=fp16_rest)
     result, report = quantise.quantise(
         model, found.amax, quantise.FORMATS[plan.precision], plan.layers_precision, float_weights
@@ -62,6 +63,17 @@ def quantised(
         **({"beyond_fp16": [rule.pattern for rule in overflow.rules(model, found.amax)]} if fp16_rest else {}),
         **({"tensors_without_range": list(found.missing)} if found.missing else {}),
     }
+
+
+def runnable(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its plugins replaced, so that ONNX Runtime can find ranges. Raises BuildError."""
+    own = plugins.unknown(model)
+    if own:
+        raise BuildError(
+            f"calibration on ONNX Runtime is not possible: it has no {', '.join(own)}",
+            hint="TensorRT 8.5 to 10 calibrate by themselves: cal_route=calibrator, cal_algorithm=minmax or entropy.",
+        )
+    return plugins.standard(model)
 
 
 def rest(plan: BuildPlan, precision: str, beyond_fp16: Sequence[str] = ()) -> BuildPlan:

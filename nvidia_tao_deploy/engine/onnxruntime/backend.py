@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy import environment
-from nvidia_tao_deploy.engine.contract import DYNAMIC, Built, TensorInfo
+from nvidia_tao_deploy.engine.contract import DYNAMIC, PLUGINS_KEY, Built, TensorInfo
 from nvidia_tao_deploy.engine.feeds import check_feeds
 from nvidia_tao_deploy.errors import BuildError, EngineError, TaoDeployError
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import onnx
 
     from nvidia_tao_deploy.engine.contract import BuildPlan, LayerFacts
+
+logger = logging.getLogger(__name__)
 
 FLOAT_QDQ = "tao_deploy.float_qdq"
 """Mark in the metadata of models that we quantised: their biases are float, so no integer kernel takes them."""
@@ -78,6 +81,10 @@ class OnnxRuntimeBackend:
         from nvidia_tao_deploy.engine.onnxruntime import inspection
 
         return inspection.layers(blob, source, feeds)
+
+    def use_libraries(self, paths: Sequence[Path]) -> None:
+        if paths:
+            logger.warning("%s has no effect: ONNX Runtime runs no TensorRT plugins", PLUGINS_KEY)
 
     def load(self, blob: bytes, source: Path, device: int = 0) -> OnnxRuntimeEngine:
         try:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,11 @@ class TensorRTBackend:
 
         return build.build(dialect.load(dialect.TENSORRT), model, plan)
 
+    def use_libraries(self, paths: Sequence[Path]) -> None:
+        from nvidia_tao_deploy.engine.tensorrt import dialect, libraries
+
+        libraries.load(dialect.load(dialect.TENSORRT), paths)
+
     def load(self, blob: bytes, source: Path, device: int = 0) -> Engine:
         from nvidia_tao_deploy.engine.tensorrt import dialect, runtime
 
@@ -75,6 +80,11 @@ class TensorRTRTXBackend:
         from nvidia_tao_deploy.engine.tensorrt import build, dialect
 
         return build.build(dialect.load(dialect.TENSORRT_RTX), model, plan)
+
+    def use_libraries(self, paths: Sequence[Path]) -> None:
+        from nvidia_tao_deploy.engine.tensorrt import dialect, libraries
+
+        libraries.load(dialect.load(dialect.TENSORRT_RTX), paths)
 
     def load(self, blob: bytes, source: Path, device: int = 0) -> Engine:
         from nvidia_tao_deploy.engine.tensorrt import cuda, dialect, runtime

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -46,7 +47,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     _check_precision(dialect, plan, own_ranges)
     original = model
     if plan.precision == "fp16" and plan.calibration is not None:
-        plan = overflow.plan_for(plugins.standard(original), plan)
+        plan = _without_overflow(original, plan)
     model, rewrites = plugins.rewrite(model, native=dialect.plugin_names(tensorrt_log))
     model = plugins.described(model)  # layers behind a plugin that stays are quantised and typed like all others
     typing: dict[str, Any] = {"typing": "flags"}
@@ -177,11 +178,20 @@ def _calibrator(
         known = obtain.compared(known, activations(plugins.described(original)))
         obtain.keep(plan.calibration, known)
     elif obtain.with_data(plan.calibration).algorithm not in calibrating.CLASSES:
-        known = obtain.ranges(plugins.standard(original), plan.calibration)  # TensorRT has no such algorithm
+        known = obtain.ranges(explicit.runnable(original), plan.calibration)  # TensorRT has no such algorithm
     feeder, calibrator = calibrating.prepare(dialect, plan.calibration, known)
     if not plan.strict:
-        plan = overflow.plan_for(plugins.standard(original), plan, known.amax if known is not None else None)
+        plan = _without_overflow(original, plan, known.amax if known is not None else None)
     return feeder, calibrator, plan
+
+
+def _without_overflow(model: onnx.ModelProto, plan: BuildPlan, amax: Mapping[str, float] | None = None) -> BuildPlan:
+    """The plan with what FP16 cannot hold in FP32, as far as ONNX Runtime can run the model to find out."""
+    own = plugins.unknown(model)
+    if own:
+        logger.info("FP16: values are not measured beforehand: ONNX Runtime has no %s", ", ".join(own))
+        return plan
+    return overflow.plan_for(plugins.standard(model), plan, amax)
 
 
 def _make(create: Any, records: log.LogRecords, what: str) -> Any:

@@ -20,6 +20,8 @@ _NUMPY_NAMES = {
     "FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT8": "int8", "INT32": "int32", "INT64": "int64",
     "BOOL": "bool", "UINT8": "uint8", "FP8": "float8_e4m3fn",
 }  # fmt: skip
+_RTX_PLUGINS = frozenset({"MyelinWeightsTransformPlugin", "ROIAlign_TRT"})
+"""What RTX keeps in its registry for itself; it has no library of plugins."""
 PRECISION_TYPES = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16", "int8": "INT8", "int32": "INT32"}
 
 
@@ -121,11 +123,10 @@ class Dialect:
         """Operators that registered plugins provide."""
         if hasattr(self.trt, "init_libnvinfer_plugins"):
             self.trt.init_libnvinfer_plugins(logger, "")
-        if self.product == TENSORRT_RTX:  # it has the registry but no library of plugins
-            return frozenset()
         registry = self.trt.get_plugin_registry()
         creators = getattr(registry, "all_creators", None) or getattr(registry, "plugin_creator_list", None) or ()
-        return frozenset(creator.name for creator in creators)
+        own = _RTX_PLUGINS if self.product == TENSORRT_RTX else frozenset()
+        return frozenset(creator.name for creator in creators) - own
 
     def parser_errors(self, parser: Any, nodes: Any) -> list[str]:
         """Everything that the ONNX parser complains about, one line each, with the node concerned."""

@@ -28,7 +28,7 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError
 
-from nvidia_tao_deploy.engine.contract import DYNAMIC
+from nvidia_tao_deploy.engine.contract import DYNAMIC, PLUGINS_KEY
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY, GraphReader, GraphWriter
 from nvidia_tao_deploy.graph.model import (
@@ -82,6 +82,11 @@ def contains_plugins(blob: bytes) -> bool:
         return bool(plugin_nodes(parse(blob, "model")))
     except BuildError:
         return False
+
+
+def unknown(model: onnx.ModelProto) -> list[str]:
+    """Operators that are neither standard nor known here: only a library of the user's own can run them."""
+    return sorted({node.op_type for node in plugin_nodes(model)} - rewriters().keys())
 
 
 def rewrite(model: onnx.ModelProto, native: Collection[str] = ()) -> tuple[onnx.ModelProto, list[str]]:
@@ -186,7 +191,8 @@ def _refuse_unknown(nodes: list[onnx.NodeProto], native: Collection[str]) -> Non
     raise BuildError(
         f"the model has operators that are neither ONNX nor a plugin known here: {listed}{more}. "
         f"Known plugins: {', '.join(sorted(rewriters())) or 'none'}",
-        hint="Build with TensorRT and a library that provides the plugin, or export the model without it.",
+        hint=f"Build with TensorRT and name a library that provides the plugin ({PLUGINS_KEY}=[LIBRARY.so]), or export "
+        "the model without it.",
     )
 
 
