@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests import makers
+from tests.gpu.devices import visible_gpu
 
 
 def collected(*arguments: str) -> str:
@@ -34,3 +35,19 @@ def test_tests_for_a_gpu_are_left_out_otherwise() -> None:
     others = [f"--ignore={path}" for path in (makers.ROOT / "tests").iterdir() if path.name not in kept]
     found = collected("tests", *others)
     assert "tests/test_files.py" in found and "gpu" not in found
+
+
+@pytest.mark.parametrize(
+    ("worker", "visible", "gpus", "expected"),
+    [
+        (None, None, 4, None),
+        (None, "1", 4, "1"),
+        ("master", "1", 4, "1"),
+        ("gw0", None, 4, "0"),
+        ("gw5", None, 4, "1"),
+        ("gw1", "2,3", 4, "3"),
+        ("gw1", None, 0, None),
+    ],
+)
+def test_workers_share_the_gpus(worker, visible, gpus, expected):
+    assert visible_gpu(worker, visible, gpus) == expected

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""These tests run where TensorRT and a GPU are: `python -m pytest tests/gpu`. Elsewhere they fail, and say why."""
+"""These tests run where TensorRT and a GPU are: `python -m pytest tests/gpu`. Elsewhere they fail, and say why.
+
+With several GPUs, `-n 4` or more (pytest-xdist) deals the tests out to them; builds on one GPU take turns.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ import pytest
 from nvidia_tao_deploy.engine.contract import BuildPlan, Profile
 from nvidia_tao_deploy.engine.tensorrt.backend import TensorRTBackend
 from nvidia_tao_deploy.graph import plugins
+from tests.gpu.devices import take_one_gpu
 
 
 def _let_numpy_testing_import() -> None:
@@ -31,6 +35,7 @@ def _let_numpy_testing_import() -> None:
 
 
 _let_numpy_testing_import()
+take_one_gpu()
 
 
 @pytest.fixture(scope="session")
