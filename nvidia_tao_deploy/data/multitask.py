@@ -97,14 +97,15 @@ class TaskTable:
         except ValueError:
             return tuple(labels)
 
-    def samples(self, folder: Path, classes: Mapping[str, tuple[str, ...]] | None) -> list[Sample]:
-        """The pictures in the order of the file; `target` is {task: class number}, or None without `classes`.
+    def samples(self, folder: Path, key: str, classes: Mapping[str, tuple[str, ...]] | None) -> list[Sample]:
+        """The pictures in the order of the file; `target` is {task: class number}, or None without `classes`. `key` is
+        the one that names the folder.
 
         Raises:
             DataError: the folder is missing, a label is no class of its task, or a picture is listed twice.
         """
         if not folder.is_dir():
-            raise DataError(f"dataset_config.image_directory_path: {folder}: no such folder.")
+            raise DataError(f"{key}: {folder}: no such folder.")
         numbers = {task: {name: index for index, name in enumerate(names)} for task, names in (classes or {}).items()}
         seen: dict[str, int] = {}
         samples = []
