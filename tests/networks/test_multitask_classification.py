@@ -82,6 +82,35 @@ def test_evaluate(tmp_path: Path, channels_last: bool) -> None:
     assert status_lines(bench.results)[-1]["kpi"] == pytest.approx(bench.accuracy())
 
 
+def test_grey_models(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.model = linear.model(tmp_path / "grey.onnx", (1, HEIGHT, WIDTH), bench.heads, sharpness=SHARPNESS)
+    ran = bench.run("inference", "-cm", bench.mapping)
+    assert ran.code == 0, ran.text
+    rows = list(csv.DictReader((bench.results / "result.csv").read_text().splitlines()))
+    for row in rows:
+        grey = Image.open(row["filename"]).convert("L").resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
+        scores = linear.answer(np.asarray(grey, np.float64)[None] - 117.3786, 4, SHARPNESS)
+        assert row["colour"] == f"{CLASSES['colour'][int(scores.argmax())]} ({scores.max():.4f})"
+
+
+@pytest.mark.parametrize("options", [("-b", "0"), ("-b", "500"), ()])
+def test_any_batch_size_scores_every_picture(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """None is taken from a field that the message does not have, and none is larger than the data set."""
+    bench = Bench(tmp_path)
+    ran = bench.run("evaluate", "-cm", bench.mapping, *options)
+    assert ran.code == 0, ran.text
+    assert bench.found() == pytest.approx(bench.accuracy())
+
+
+def test_a_folder_that_is_not_there_is_named_by_its_key(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    ran = bench.run("evaluate", "-cm", bench.mapping, "-i", tmp_path / "none")
+    assert ran.code == 3 and f"evaluate.image_dir: {tmp_path / 'none'}: no such folder" in ran.err
+    ran = bench.run("inference", f"dataset_config.image_directory_path={tmp_path / 'none'}")
+    assert ran.code == 3 and f"dataset_config.image_directory_path: {tmp_path / 'none'}: no such" in ran.err
+
+
 def test_without_class_map_the_labels_of_the_csv_are_the_classes(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     assert bench.run("evaluate").code == 0
