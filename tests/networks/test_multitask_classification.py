@@ -132,6 +132,27 @@ def test_numbers_as_labels_are_sorted_by_value(tmp_path: Path) -> None:
     assert bench.found() == {"colour": pytest.approx(expected)}
 
 
+def test_blanks_around_labels_do_not_count(tmp_path: Path) -> None:
+    """Training's reader keeps the blank of 'a.png, red', so that its class map has ' red'."""
+    bench = Bench(tmp_path)
+    numbers = {task: {str(number): f" {name}" for number, name in enumerate(CLASSES[task])} for task in TASKS}
+    bench.mapping.write_text(json.dumps({"tasks": TASKS, "class_mapping": numbers}))
+    want = bench.accuracy()
+    bench.rows = [{key: value if key == "fname" else f" {value}" for key, value in row.items()} for row in bench.rows]
+    ran = bench.run("evaluate", "-cm", bench.mapping)
+    assert ran.code == 0, ran.text
+    assert bench.found() == pytest.approx(want)
+
+
+def test_a_failed_run_leaves_no_matrix_that_looks_new(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    assert bench.run("evaluate").code == 0
+    assert bench.run("evaluate", "-i", tmp_path / "none").code == 3
+    assert not list(bench.results.glob("*.png")) and len(list(bench.results.glob("*_matrix.png.previous"))) == 3
+    assert bench.run("evaluate").code == 0
+    assert len(list(bench.results.glob("*.png"))) == 3 and not list(bench.results.glob("*.previous"))
+
+
 def test_a_csv_that_lacks_a_class_needs_the_class_map(tmp_path: Path) -> None:
     """Numbers ranked anew from such a file would shift: TAO Deploy scores wrong classes without a word."""
     bench = Bench(tmp_path)
