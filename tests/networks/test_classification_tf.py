@@ -429,6 +429,14 @@ def test_pictures_beside_and_below_the_class_folders(bench: Bench) -> None:
     assert ran.code == 0 and strict_json((bench.results / "results.json").read_text())["num_samples"] == 4
 
 
+def test_a_run_does_not_take_its_own_pictures_for_input(bench: Bench) -> None:
+    bench.results = bench.images / "results"
+    for _ in range(2):
+        ran = bench.run("inference", "-i", bench.images, "-c", bench.classmap, "inference.annotate=true")
+        assert ran.code == 0, ran.text
+        assert len((bench.results / "result.csv").read_text().splitlines()) == 22
+
+
 @pytest.mark.parametrize(("option", "field", "size"), [(0, 7, 7), (3, 7, 3), (0, 0, 1)])
 def test_batch_size_is_the_option_s_else_the_spec_s(tmp_path: Path, option: int, field: int, size: int) -> None:
     for network in ("classification_tf1", "multitask_classification", "lprnet"):
