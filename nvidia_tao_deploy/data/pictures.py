@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.errors import DataError, SpecError
 from nvidia_tao_deploy.files import ANNOTATED_FOLDER, MATRIX_FILE, STATUS_FILE
 from nvidia_tao_deploy.network import Sample
 
@@ -141,7 +141,12 @@ class PictureReader:
 
     @classmethod
     def for_channels(cls, channels: int, exif: bool = False) -> PictureReader:
-        """For a network input of so many channels: grey for 1, else RGB."""
+        """For a network input of so many channels: grey for 1, RGB for 3. Raises SpecError for another number."""
+        if channels not in (1, 3):
+            raise SpecError(
+                f"The model's picture input has {channels} channels; expected 1 (grey) or 3 (colour).",
+                hint="Check that this is the model that the command is for.",
+            )
         return cls("L" if channels == 1 else "RGB", exif)
 
     def __call__(self, path: Path) -> np.ndarray:

@@ -169,6 +169,12 @@ def test_wrong_values(tmp_path: Path, network: str, tree: dict[str, Any], messag
     assert message in caught.value.message
 
 
+@pytest.mark.parametrize("network", ["classification_tf1", "classification_tf2", "multitask_classification", "lprnet"])
+def test_models_that_take_no_picture(tmp_path: Path, network: str) -> None:
+    with pytest.raises(SpecError, match=r"has 5 channels; expected 1 \(grey\) or 3"):
+        prepared(network, {}, noise(tmp_path / "x.png"), (5, SIZE, SIZE))
+
+
 class Bench:
     """Random pictures in class folders, a linear model, a protobuf-text spec."""
 
