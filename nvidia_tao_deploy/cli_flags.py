@@ -77,10 +77,10 @@ def assignments(flags: Sequence[Flag], found: argparse.Namespace, subtask: str) 
 
 
 def option_help(network: Network, subtask: str) -> dict[str, str]:
-    """The options of a subtask ("" for all) beside -e, and what they mean, for `--help`."""
+    """The options of a subtask ("" for those of every one) beside -e, and what they mean, for `--help`."""
     rows: dict[str, str] = {}
     for flag in network.flags:
-        if not subtask or subtask in flag.keys:
+        if subtask in flag.keys or (not subtask and set(network.subtasks) <= set(flag.keys)):
             left = ", ".join(flag.names) + (f" {flag.metavar}" if flag.metavar else "")
             rows.setdefault(left, flag.help)
     rows["--log_file FILE"] = "append the output to a file instead of showing it (errors are shown too)"

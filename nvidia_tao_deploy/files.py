@@ -16,6 +16,9 @@ from typing import Any
 
 from nvidia_tao_deploy.errors import SpecError, TaoDeployError
 
+ANNOTATED_FOLDER, MATRIX_FILE, STATUS_FILE = "images_annotated", "confusion_matrix.png", "status.json"
+"""Pictures that a run writes into its results folder, and the file by which such a folder is known."""
+
 # What a file system without nameless files answers (NFS, older overlay file systems).
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 

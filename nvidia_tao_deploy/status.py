@@ -15,7 +15,7 @@ from typing import Any
 
 from nvidia_tao_deploy import status_callback
 from nvidia_tao_deploy.errors import HungUp, TaoDeployError, Terminated
-from nvidia_tao_deploy.files import reason, to_json
+from nvidia_tao_deploy.files import STATUS_FILE, reason, to_json
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Status:
     """
 
     def __init__(self, folder: Path, network: str, task: str) -> None:
-        self.path = folder / "status.json"
+        self.path = folder / STATUS_FILE
         self._network, self._task = network, task
         self._kpi: dict[str, float] = {}
         self._ended = False

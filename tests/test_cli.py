@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -107,6 +108,30 @@ def test_options_of_help_are_aligned(command: str) -> None:
     options = lines[first : lines.index("", first)]
     starts = {re.match(r"  .*?\S(?=  )\s+", line).end() for line in options}  # type: ignore[union-attr]
     assert len(options) >= 3 and len(starts) == 1, options
+
+
+@pytest.mark.parametrize("width", [70, 80, 200])
+def test_help_keeps_to_the_terminal_s_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = {name: run_here(name, "", "--help").out for name in registry.COMMANDS}
+    monkeypatch.setenv("COLUMNS", str(width))
+    for name in registry.COMMANDS:
+        text = run_here(name, "", "--help").out
+        assert max(map(len, text.splitlines())) <= width, name
+        assert text.split() == wide[name].split()
+    for subtask in ("gen_trt_engine", "evaluate", "default_specs"):
+        assert max(map(len, run_here("ml_recog", subtask, "--help").out.splitlines())) <= width
+
+
+def test_examples_of_help_are_command_lines() -> None:
+    """For every network: one example per subtask, which the command takes as it stands."""
+    for name in registry.NETWORKS:
+        network = registry.load(name)
+        text = run_here(name, "", "--help").out.replace(" \\\n     ", "")
+        examples = text.partition("\nexample:\n")[2].partition("\n\n")[0].splitlines()
+        assert [line.split()[:2] for line in examples] == [[name, subtask] for subtask in network.subtasks]
+        for line, subtask in zip(examples, network.subtasks, strict=True):
+            parse(network, shlex.split(line)[1:])
+            assert line in run_here(name, subtask, "--help").out.replace(" \\\n     ", "")
 
 
 def test_help_of_specs_shows_their_own_usage() -> None:

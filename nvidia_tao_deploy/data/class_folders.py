@@ -75,9 +75,9 @@ def in_order(numbers: Mapping[str, int], where: str) -> tuple[str, ...]:
 def check_count(names: Sequence[str], count: int, source: object, key: str) -> None:
     """Raises DataError when there are not as many names as the model has classes (-1: not known)."""
     if count not in (-1, len(names)):
+        listed = f"{', '.join(names[:10])}{' ...' if len(names) > 10 else ''}"
         raise DataError(
-            f"{source}: {len(names)} classes ({', '.join(names[:10])}{' ...' if len(names) > 10 else ''}), "
-            f"but the model has {count}.",
+            f"{source}: {len(names)} class{'es' * (len(names) != 1)} ({listed}), but the model has {count}.",
             hint=f"Give the class list that the model was trained with: {key}=FILE.",
         )
 
@@ -106,6 +106,13 @@ def labelled_pictures(root: Path, classes: tuple[str, ...], key: str) -> list[Sa
         )
     numbers = {name: index for index, name in enumerate(classes)}
     samples = [(sample.path.parent.name, sample) for sample in picture_samples(root, key=key)]
+    beside = [sample.name for folder, sample in samples if folder not in numbers and sample.path.parent == root]
+    if beside:
+        raise DataError(
+            f"{key}: {root}: {len(beside)} picture{'s' * (len(beside) != 1)} beside the class folders: "
+            f"{', '.join(beside[:3])}{_more(beside, 3)}",
+            hint="Put them into the folder of their class, or elsewhere.",
+        )
     unknown = sorted({folder for folder, _ in samples} - set(numbers))
     if unknown:
         close = nearest(unknown[0], classes)

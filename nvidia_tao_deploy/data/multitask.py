@@ -59,19 +59,21 @@ def read_class_mapping(path: Path, key: str) -> ClassMapping:
 
 
 def _numbers(entry: Any, where: str) -> dict[str, int]:
-    """{number: name}, as training writes it, or {name: number} -> {name: number}."""
+    """{number: name}, as training writes it, or {name: number} -> {name: number}; without white space around names, as
+    the CSV file is read: training keeps the blank of 'a.png, red'."""
     if not isinstance(entry, dict) or not entry:
         raise DataError(f'{where}: expected {{"0": "name", "1": "name", ...}}.')
     by_number = sorted(entry) == sorted(map(str, range(len(entry))))  # then whole numbers may be names of classes
     if not by_number and all(type(value) is int for value in entry.values()):
-        return dict(entry)
+        return {name.strip(): number for name, number in entry.items()}
     numbers: dict[str, int] = {}
     for number, name in entry.items():
         if not number.isdecimal():
             raise DataError(f"{where}: '{number}' is no class number.")
-        if str(name) in numbers:
-            raise DataError(f"{where}: class '{name}' has the numbers {numbers[str(name)]} and {number}.")
-        numbers[str(name)] = int(number)
+        plain = str(name).strip()
+        if plain in numbers:
+            raise DataError(f"{where}: class '{plain}' has the numbers {numbers[plain]} and {number}.")
+        numbers[plain] = int(number)
     return numbers
 
 
@@ -97,14 +99,15 @@ class TaskTable:
         except ValueError:
             return tuple(labels)
 
-    def samples(self, folder: Path, classes: Mapping[str, tuple[str, ...]] | None) -> list[Sample]:
-        """The pictures in the order of the file; `target` is {task: class number}, or None without `classes`.
+    def samples(self, folder: Path, key: str, classes: Mapping[str, tuple[str, ...]] | None) -> list[Sample]:
+        """The pictures in the order of the file; `target` is {task: class number}, or None without `classes`. `key` is
+        the one that names the folder.
 
         Raises:
             DataError: the folder is missing, a label is no class of its task, or a picture is listed twice.
         """
         if not folder.is_dir():
-            raise DataError(f"dataset_config.image_directory_path: {folder}: no such folder.")
+            raise DataError(f"{key}: {folder}: no such folder.")
         numbers = {task: {name: index for index, name in enumerate(names)} for task, names in (classes or {}).items()}
         seen: dict[str, int] = {}
         samples = []

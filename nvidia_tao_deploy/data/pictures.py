@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.errors import DataError, SpecError
+from nvidia_tao_deploy.files import ANNOTATED_FOLDER, MATRIX_FILE, STATUS_FILE
 from nvidia_tao_deploy.network import Sample
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ def _top_level(root: Path) -> list[tuple[str, ...]]:
 
 
 def _walk(root: Path) -> list[tuple[str, ...]]:
-    """Pictures below `root`, each as the parts of its relative path: `Path` objects are slow to sort."""
+    """Pictures below `root`, each as the parts of its relative path: `Path` objects are slow to sort.
+
+    Hidden folders (a notebook's .ipynb_checkpoints) and what an earlier run drew into its results folder are left out.
+    """
     import os
 
     files: list[tuple[str, ...]] = []
@@ -113,6 +117,10 @@ def _walk(root: Path) -> list[tuple[str, ...]]:
             folders.clear()
             continue
         visited.add(real)
+        drawn = STATUS_FILE in names
+        folders[:] = [name for name in folders if name[0] != "." and not (drawn and name == ANNOTATED_FOLDER)]
+        if drawn:
+            names = [name for name in names if not name.endswith(MATRIX_FILE)]
         parts = Path(folder).relative_to(root).parts
         files.extend((*parts, name) for name in names if _named_as_picture(name))
     return files
@@ -133,7 +141,12 @@ class PictureReader:
 
     @classmethod
     def for_channels(cls, channels: int, exif: bool = False) -> PictureReader:
-        """For a network input of so many channels: grey for 1, else RGB."""
+        """For a network input of so many channels: grey for 1, RGB for 3. Raises SpecError for another number."""
+        if channels not in (1, 3):
+            raise SpecError(
+                f"The model's picture input has {channels} channels; expected 1 (grey) or 3 (colour).",
+                hint="Check that this is the model that the command is for.",
+            )
         return cls("L" if channels == 1 else "RGB", exif)
 
     def __call__(self, path: Path) -> np.ndarray:

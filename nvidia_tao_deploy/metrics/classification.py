@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.files import MATRIX_FILE
 from nvidia_tao_deploy.metrics.in_bulk import InBulk
 from nvidia_tao_deploy.network import Frame, Report, Table
 from nvidia_tao_deploy.predictions import Classes
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 WIDEST_MATRIX = 16
 """Confusion matrices with more classes are not printed."""
-MATRIX_FILE = "confusion_matrix.png"
 
 
 class TopK:

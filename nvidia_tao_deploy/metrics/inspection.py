@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.errors import DataError
-from nvidia_tao_deploy.metrics.classification import MATRIX_FILE, matrix_table
+from nvidia_tao_deploy.files import MATRIX_FILE
+from nvidia_tao_deploy.metrics.classification import matrix_table
 from nvidia_tao_deploy.network import Frame, Report, Table
 from nvidia_tao_deploy.predictions import Score
 from nvidia_tao_deploy.render.confusion import matrix_picture

@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from nvidia_tao_deploy.metrics.classification import MATRIX_FILE, TopK
+from nvidia_tao_deploy.files import MATRIX_FILE
+from nvidia_tao_deploy.metrics.classification import TopK
 from nvidia_tao_deploy.network import Frame, Report, Table
 from nvidia_tao_deploy.predictions import Classes
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from nvidia_tao_deploy.errors import DataError
-from nvidia_tao_deploy.metrics.classification import MATRIX_FILE, WIDEST_MATRIX, matrix_table, precision_recall_f1
+from nvidia_tao_deploy.files import MATRIX_FILE
+from nvidia_tao_deploy.metrics.classification import WIDEST_MATRIX, matrix_table, precision_recall_f1
 from nvidia_tao_deploy.metrics.in_bulk import InBulk
 from nvidia_tao_deploy.network import Frame, Report, Table
 from nvidia_tao_deploy.predictions import Neighbours

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.errors import DataError
-from nvidia_tao_deploy.metrics.classification import MATRIX_FILE, WIDEST_MATRIX, matrix_table
+from nvidia_tao_deploy.files import MATRIX_FILE
+from nvidia_tao_deploy.metrics.classification import WIDEST_MATRIX, matrix_table
 from nvidia_tao_deploy.network import Frame, Report, Table
 from nvidia_tao_deploy.predictions import Segmentation
 from nvidia_tao_deploy.render.confusion import matrix_picture

@@ -112,11 +112,12 @@ def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = Fal
     if channels_last != asked:
         logger.info("data_format is %s, but the model's input is %s: its shape decides", spec.data_format, info)
     depth, interpolation = spec.model.input_image_depth, spec.model.resize_interpolation_method
+    reader = PictureReader("I") if depth == 16 and shape[0] == 1 else PictureReader.for_channels(shape[0])
     return PicturePrepare(
         input=info.name,
         shape=shape,
         normalise=mode_normalise(spec.dataset.preprocess_mode, _mean(spec), shape[0], depth, "dataset.image_mean"),
-        reader=PictureReader("RGB" if shape[0] == 3 else "I" if depth == 16 else "L"),
+        reader=reader,
         resize=CentreCrop(32, interpolation) if spec.dataset.augmentation.enable_center_crop
         else PillowStretch(interpolation),
         keep_picture=keep_picture,

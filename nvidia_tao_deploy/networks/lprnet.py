@@ -93,8 +93,6 @@ def open_size(spec: Spec) -> tuple[int, int, int]:
 def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = False) -> PicturePrepare:
     info = binding.inputs[INPUT]
     shape, channels_last = picture_layout(info.settled, False, open_size(spec))
-    if shape[0] not in (1, 3):
-        raise SpecError(f"The model's input {info} has {shape[0]} channels; expected 1 (grey) or 3 (BGR).")
     return PicturePrepare(
         input=info.name,
         shape=shape,

@@ -197,9 +197,11 @@ def _mapping(spec: Spec, subtask: str) -> ClassMapping | None:
     return read_class_mapping(Path(path), f"{subtask}.class_map") if path else None
 
 
-def _folder(spec: Spec, subtask: str) -> Path:
-    own = getattr(spec, subtask).image_dir
-    return Path(own or spec.dataset_config.image_directory_path or require(spec, f"{subtask}.image_dir"))
+def _folder(spec: Spec, subtask: str) -> tuple[Path, str]:
+    """The folder with the pictures, and the key that names it."""
+    own, shared = f"{subtask}.image_dir", "dataset_config.image_directory_path"
+    key = shared if spec.dataset_config.image_directory_path and not getattr(spec, subtask).image_dir else own
+    return Path(require(spec, key)), key
 
 
 def evaluation(spec: Spec, binding: Binding) -> Evaluation:
@@ -207,7 +209,7 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
 
     table = read_task_table(Path(require(spec, "dataset_config.val_csv_path")))
     tasks = model_tasks(_mapping(spec, "evaluate"), table, binding)
-    samples = table.samples(_folder(spec, "evaluate"), tasks.classes)
+    samples = table.samples(*_folder(spec, "evaluate"), tasks.classes)
     return Evaluation(samples, DecodeTasks(tasks.outputs), TaskAccuracy(tasks.classes))
 
 
@@ -227,8 +229,8 @@ def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
             hint="Give the class_mapping.json that training wrote: -cm FILE.",
         )
     tasks = model_tasks(mapping, None if told else table, binding)
-    folder = _folder(spec, "inference")
-    samples = table.samples(folder, None) if table else picture_samples(folder, key="inference.image_dir")
+    folder, key = _folder(spec, "inference")
+    samples = table.samples(folder, key, None) if table else picture_samples(folder, key=key)
     writers: list[Writer] = [TaskCsv(results_dir / "result.csv", tasks.classes)]
     if spec.inference.annotate:
         writers.append(TopClassPictures(results_dir, ResultNames(samples), tasks.classes, 1))

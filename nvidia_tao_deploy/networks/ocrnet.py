@@ -14,7 +14,6 @@ from nvidia_tao_deploy.data.lines import natural_key
 from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
 from nvidia_tao_deploy.data.text_recognition import labelled_crops, report_unreadable
 from nvidia_tao_deploy.decode.ctc import DecodeText
-from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
 from nvidia_tao_deploy.networks.parts.text import AnnotateTextKeys
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
@@ -113,8 +112,6 @@ def input_shape(spec: Spec, binding: Binding, subtask: str) -> tuple[int, int, i
             "pictures are resized to that",
             subtask, width or "any", height or "any", shape[2], shape[1],
         )  # fmt: skip
-    if shape[0] not in (1, 3):
-        raise SpecError(f"The model's input {info} has {shape[0]} channels; expected 1 (grey) or 3 (RGB).")
     return shape[0], shape[1], shape[2]
 
 

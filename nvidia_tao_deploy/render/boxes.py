@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.data.classmap import ClassNames
-from nvidia_tao_deploy.files import write_atomic
+from nvidia_tao_deploy.files import ANNOTATED_FOLDER, write_atomic
 from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Detections
 from nvidia_tao_deploy.render.colours import ClassColours, Colour, text_colour
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 
-FOLDER = "images_annotated"
+FOLDER = ANNOTATED_FOLDER
 SAVE_OPTIONS: dict[str, dict[str, int]] = {
     "JPEG": {"quality": 92},
     "WEBP": {"quality": 92, "method": 1},

@@ -70,7 +70,10 @@ def compose(
     for key in file.repeated:
         logger.warning("%s stands more than once; the last value counts", file.where(key))
     moves = COMMON + migrations
-    for old, new in migrate(file.tree, moves):
+    for old, new, counts in migrate(file.tree, moves):
+        if not counts:
+            logger.warning("%s: key of an older release, without effect: %s is set, too", file.where(old), new)
+            continue
         logger.info("%s: key of an older release, read as %s", file.where(old), new)
         file.lines.setdefault(new, file.lines.get(old, 0))
     ignored = [key for key in HYDRAS_OWN if file.tree.pop(key, None) is not None]
@@ -157,11 +160,11 @@ def unknown_key(schema: type, key: str, where: str) -> SpecError:
 
 
 def _fit_lists(schema: type, tree: dict[str, Any]) -> None:
-    """A single value where a list is expected becomes a list of one: 'image_dir: /data' means ['/data']."""
+    """A single value where a list is expected becomes a list of one: 'image_dir: /data' means ['/data'], '' nothing."""
     for key in schemas.keys(schema):
         present, value = find(tree, key.name)
         if present and key.is_list and _is_single(value):
-            put(tree, key.name, [value])
+            put(tree, key.name, [] if value == "" else [value])
 
 
 def _merge(schema: type, file: yaml_file.SpecFile) -> DictConfig:

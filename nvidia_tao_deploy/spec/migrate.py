@@ -72,15 +72,17 @@ def remove(tree: dict[str, Any], key: str) -> None:
         del tree[head]
 
 
-def migrate(tree: dict[str, Any], migrations: tuple[Migration, ...]) -> list[tuple[str, str]]:
-    """Apply the migrations in place; returns the (old, new) keys that moved."""
+def migrate(tree: dict[str, Any], migrations: tuple[Migration, ...]) -> list[tuple[str, str, bool]]:
+    """Apply the migrations in place; returns the (old, new) keys that were found, and whether the old one's value
+    counts: not where the new one is set, too."""
     moved = []
     for step in migrations:
         present, value = find(tree, step.old)
         if not present or not step.applies(value):
             continue
         remove(tree, step.old)
-        if not find(tree, step.new)[0]:
+        counts = not find(tree, step.new)[0]
+        if counts:
             put(tree, step.new, step.converted(value))
-            moved.append((step.old, step.new))
+        moved.append((step.old, step.new, counts))
     return moved

@@ -58,9 +58,12 @@ def convert(source: Path, target: Path, schema: type) -> None:
     """Write a protobuf-text spec as YAML: every field of it, those that only training reads included.
 
     Raises:
-        SpecError: the source cannot be read, the target exists or does not end as YAML.
+        SpecError: the source cannot be read or is YAML, the target exists or does not end as YAML.
     """
     import yaml
+
+    if not is_text_format(source):
+        raise SpecError(f"{source}: YAML already, by its name; expected protobuf text.")
 
     if is_text_format(target):
         raise SpecError(f"{target}: expected a name that ends in .yaml.")

@@ -169,7 +169,8 @@ class _Parser:
             return -number if minus else number
         if token.kind == "word":
             return Word(("-" if minus else "") + self._take().text)
-        return self._fail("expected a value")
+        unquoted = token.text in ("/", ".")
+        return self._fail(f"expected a value{' (text stands in quotes)' if unquoted else ''}")
 
     def _string(self) -> str:
         """One or more strings beside each other are one."""

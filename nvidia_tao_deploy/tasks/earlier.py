@@ -11,16 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nvidia_tao_deploy.errors import TaoDeployError
-from nvidia_tao_deploy.files import reason
+from nvidia_tao_deploy.files import MATRIX_FILE, reason
 
 logger = logging.getLogger(__name__)
 
 RESULTS = {
-    "evaluate": ("results.json", "confusion_matrix.png", "per_class.csv", "evaluate.csv"),
+    "evaluate": ("results.json", MATRIX_FILE, f"*_{MATRIX_FILE}", "per_class.csv", "evaluate.csv"),
     "inference": ("result.csv", "trt_result.csv", "predictions.csv", "inference.csv"),
 }
-"""The files that hold what a subtask found as a whole, of all networks. An engine is no result in this sense: the old
-one stays in use until the new one is complete."""
+"""The files (or patterns of names) that hold what a subtask found as a whole, of all networks. An engine is no result
+in this sense: the old one stays in use until the new one is complete."""
 SUFFIX = ".previous"
 
 
@@ -33,7 +33,7 @@ def set_aside(folder: Path, subtask: str) -> Iterator[None]:
     Raises:
         TaoDeployError: a file cannot be renamed.
     """
-    kept = [path for name in RESULTS.get(subtask, ()) if (path := _rename(folder / name))]
+    kept = [path for name in RESULTS.get(subtask, ()) for file in _files(folder, name) if (path := _rename(file))]
     try:
         yield
     except BaseException:
@@ -42,6 +42,14 @@ def set_aside(folder: Path, subtask: str) -> Iterator[None]:
         raise
     for path in kept:
         path.unlink(missing_ok=True)
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    """The files that a name or a pattern stands for, those that were set aside before included."""
+    if "*" not in name:
+        return [folder / name]
+    found = {path.name.removesuffix(SUFFIX) for end in ("", SUFFIX) for path in folder.glob(f"{name}{end}")}
+    return [folder / plain for plain in sorted(found)]
 
 
 def _rename(path: Path) -> Path | None:

@@ -195,6 +195,24 @@ def test_listing_is_sorted_recursive_and_knows_endings(tmp_path: Path) -> None:
     assert [path.name for path in list_pictures(tmp_path, recursive=False)] == ["a.jpeg", "b.JPG", "e.tiff", "f.webp"]
 
 
+def test_hidden_folders_and_what_a_run_drew_are_no_input(tmp_path: Path) -> None:
+    """A notebook keeps copies in .ipynb_checkpoints; a second run on `.` would find the pictures of the first."""
+    for name in (
+        "a.png", ".ipynb_checkpoints/a-checkpoint.png", "sub/.cache/b.png", "results/images_annotated/a.png",
+        "results/confusion_matrix.png", "results/age_confusion_matrix.png", "results/own/c.png",
+        "other/images_annotated/d.png", "other/confusion_matrix.png",
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "results" / "status.json").touch()
+    names = [path.relative_to(tmp_path).as_posix() for path in list_pictures(tmp_path)]
+    assert names == ["a.png", "other/confusion_matrix.png", "other/images_annotated/d.png", "results/own/c.png"]
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "e.png").touch()
+    assert [path.name for path in list_pictures(tmp_path / ".hidden")] == ["e.png"]  # asked for by name
+    assert [path.name for path in list_pictures(tmp_path / "results" / "images_annotated")] == ["a.png"]
+
+
 def test_links_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "a.png").touch()

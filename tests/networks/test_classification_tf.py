@@ -169,6 +169,12 @@ def test_wrong_values(tmp_path: Path, network: str, tree: dict[str, Any], messag
     assert message in caught.value.message
 
 
+@pytest.mark.parametrize("network", ["classification_tf1", "classification_tf2", "multitask_classification", "lprnet"])
+def test_models_that_take_no_picture(tmp_path: Path, network: str) -> None:
+    with pytest.raises(SpecError, match=r"has 5 channels; expected 1 \(grey\) or 3"):
+        prepared(network, {}, noise(tmp_path / "x.png"), (5, SIZE, SIZE))
+
+
 class Bench:
     """Random pictures in class folders, a linear model, a protobuf-text spec."""
 
@@ -370,6 +376,13 @@ def test_workspace_is_in_gigabytes(bench: Bench) -> None:
         ("gen_trt_engine", ["--engine_file", "x", "--data_type", "int7"], 2, "--data_type int7: 'int7' is not allowed"),
         ("gen_trt_engine", ["--engine_file", "x", "--max_workspace_size", "2G"], 2, "expected a number of gigabytes"),
         ("gen_trt_engine", ["--engine_file", "x", "--max_batch_size", "a"], 2, "Option --max_batch_size a"),
+        ("gen_trt_engine", ["--engine_file", "x", "--data_type", "int8"], 2, "neither calibration data nor a cache"),
+        (
+            "gen_trt_engine",
+            ["--engine_file", "x", "--data_type", "int8", "--cal_image_dir", "nowhere"],
+            3,
+            "nowhere (gen_trt_engine.tensorrt.calibration.cal_image_dir): no such folder",
+        ),
         ("gen_trt_engine", ["-i", "x"], 2, "--image_dir is no option of gen_trt_engine|belongs to evaluate, inference"),
         ("evaluate", ["--gpus", "1"], 2, "unknown option --gpus|Did you mean '--gpu_index'?"),
         ("evaluate", ["--batch_sise", "2"], 2, "unknown option --batch_sise|Did you mean '--batch_size'?"),
@@ -408,6 +421,37 @@ def test_wrong_class_maps(bench: Bench, content: str, message: str) -> None:
     assert ran.code == 3 and message in ran.err
     assert not (bench.results / "results.json").exists()
     assert status_lines(bench.results)[-1]["status"] == "FAILURE"
+
+
+def test_pictures_beside_and_below_the_class_folders(bench: Bench) -> None:
+    noise(bench.images / "logo.png")
+    ran = bench.run("evaluate")
+    assert ran.code == 3 and "1 picture beside the class folders: logo.png" in ran.err
+    (bench.images / "logo.png").unlink()
+    noise(bench.images / NAMES[0] / "more" / "x.png")
+    ran = bench.run("evaluate")
+    assert ran.code == 3 and "folders that are not in the class list: more" in ran.err
+    ran = bench.run("evaluate", "-i", bench.images / NAMES[1], "-c", bench.classmap)  # its own folder is a class
+    assert ran.code == 0 and strict_json((bench.results / "results.json").read_text())["num_samples"] == 4
+
+
+def test_a_run_does_not_take_its_own_pictures_for_input(bench: Bench) -> None:
+    bench.results = bench.images / "results"
+    for _ in range(2):
+        ran = bench.run("inference", "-i", bench.images, "-c", bench.classmap, "inference.annotate=true")
+        assert ran.code == 0, ran.text
+        assert len((bench.results / "result.csv").read_text().splitlines()) == 22
+
+
+@pytest.mark.parametrize(("option", "field", "size"), [(0, 7, 7), (3, 7, 3), (0, 0, 1)])
+def test_batch_size_is_the_option_s_else_the_spec_s(tmp_path: Path, option: int, field: int, size: int) -> None:
+    for network in ("classification_tf1", "multitask_classification", "lprnet"):
+        declared = registry.load(network)
+        spec_file = tmp_path / "s.txt"
+        spec_file.write_text(f"eval_config {{ batch_size: {field} }}")
+        for subtask in ("evaluate", "inference"):
+            spec = compose(declared.schema, spec_file, [f"{subtask}.batch_size={option}"], (), True).spec
+            assert declared.batch_size(spec, subtask) == size
 
 
 def test_a_broken_picture_does_not_stop_the_others(bench: Bench) -> None:
@@ -521,3 +565,44 @@ def test_tf2_wrong_keys(tmp_path: Path) -> None:
     job.run("gen_trt_engine")
     ran = job.run("evaluate", f"evaluate.dataset_path={tmp_path / 'flat'}")
     assert ran.code == 3 and "no class folders in it" in ran.err
+
+
+def test_tf2_int8_calibrates_with_the_preprocessing_of_inference(tmp_path: Path) -> None:
+    job = Tf2(tmp_path)
+    job.tree["dataset"] = {"preprocess_mode": "tf"}
+    cache, data = tmp_path / "cal.cache", tmp_path / "cal.tensorfile"
+    keys = {"cal_image_dir": str(job.bench.images), "cal_data_file": str(data), "cal_cache_file": str(cache)}
+    tensorrt = {"data_type": "int8", "max_workspace_size": 2, "calibration": {**keys, "cal_batches": 3}}
+    job.tree["gen_trt_engine"]["tensorrt"] = tensorrt
+    ran = job.run("gen_trt_engine")
+    assert ran.code == 0, ran.text
+    files = job.bench.truth()[0]
+    known = [expected(file, "tf", None, 1, True, "bilinear", False).transpose(1, 2, 0) for file in files]
+    with h5py.File(data) as file:
+        rows = [row for index in range(3) for row in file[f"_tensorfile_array_key__{index}/_tensorfile_array_key_"]]
+    assert len(rows) == 3 and all(min(np.abs(row - want).max() for want in known) < 1e-4 for row in rows)
+    # the values that stand for nothing in TAO's default_specs: the cache alone will do, without it there is no guess
+    tensorrt["calibration"] = {"cal_image_dir": "", "cal_data_file": "", "cal_cache_file": str(cache)}
+    ran = job.run("gen_trt_engine")
+    assert ran.code == 0, ran.text
+    ran = job.run("gen_trt_engine", "gen_trt_engine.tensorrt.calibration.cal_cache_file=''")
+    assert ran.code == 2 and "neither calibration data nor a cache" in ran.err
+
+
+@pytest.mark.parametrize("qat", [True, False])
+def test_tf2_a_model_with_ranges_of_its_own_needs_no_calibration(tmp_path: Path, qat: bool) -> None:
+    job = Tf2(tmp_path)
+    folder = f"[{job.bench.images}]"
+    int8 = "gen_trt_engine.tensorrt.data_type=int8"
+    assert job.run("gen_trt_engine", int8, f"gen_trt_engine.tensorrt.calibration.cal_image_dir={folder}").code == 0
+    quantised = (tmp_path / "e").rename(tmp_path / "quantised.onnx")
+    ran = job.run("gen_trt_engine", int8, f"gen_trt_engine.onnx_file={quantised}", f"train.qat={qat}")
+    assert ran.code == 0 and "its own ranges count, no calibration is run" in ran.out, ran.text
+
+
+def test_tf2_without_an_engine_to_write_nothing_is_built_and_that_is_an_error(tmp_path: Path) -> None:
+    job = Tf2(tmp_path)
+    del job.tree["gen_trt_engine"]["trt_engine"]
+    ran = job.run("gen_trt_engine")
+    assert ran.code == 2 and "gen_trt_engine.trt_engine is not set" in ran.err
+    assert status_lines(job.results / "gen_trt_engine")[-1]["status"] == "FAILURE"

@@ -185,8 +185,9 @@ def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
     return bench
 
 
-def test_evaluate(bench: Bench) -> None:
-    ran = bench.run("evaluate", "-b", "2")
+@pytest.mark.parametrize("batch", ["2", "0", "100"])
+def test_evaluate(bench: Bench, batch: str) -> None:
+    ran = bench.run("evaluate", "-b", batch)
     assert ran.code == 0, ran.text
     assert strict_json((bench.results / "results.json").read_text()) == {"Accuracy": pytest.approx(4 / 5)}  # dd reads d
     assert "1 of 6 pictures have no label file" in ran.out and "r.png" in ran.out

@@ -82,6 +82,35 @@ def test_evaluate(tmp_path: Path, channels_last: bool) -> None:
     assert status_lines(bench.results)[-1]["kpi"] == pytest.approx(bench.accuracy())
 
 
+def test_grey_models(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.model = linear.model(tmp_path / "grey.onnx", (1, HEIGHT, WIDTH), bench.heads, sharpness=SHARPNESS)
+    ran = bench.run("inference", "-cm", bench.mapping)
+    assert ran.code == 0, ran.text
+    rows = list(csv.DictReader((bench.results / "result.csv").read_text().splitlines()))
+    for row in rows:
+        grey = Image.open(row["filename"]).convert("L").resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
+        scores = linear.answer(np.asarray(grey, np.float64)[None] - 117.3786, 4, SHARPNESS)
+        assert row["colour"] == f"{CLASSES['colour'][int(scores.argmax())]} ({scores.max():.4f})"
+
+
+@pytest.mark.parametrize("options", [("-b", "0"), ("-b", "500"), ()])
+def test_any_batch_size_scores_every_picture(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """None is taken from a field that the message does not have, and none is larger than the data set."""
+    bench = Bench(tmp_path)
+    ran = bench.run("evaluate", "-cm", bench.mapping, *options)
+    assert ran.code == 0, ran.text
+    assert bench.found() == pytest.approx(bench.accuracy())
+
+
+def test_a_folder_that_is_not_there_is_named_by_its_key(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    ran = bench.run("evaluate", "-cm", bench.mapping, "-i", tmp_path / "none")
+    assert ran.code == 3 and f"evaluate.image_dir: {tmp_path / 'none'}: no such folder" in ran.err
+    ran = bench.run("inference", f"dataset_config.image_directory_path={tmp_path / 'none'}")
+    assert ran.code == 3 and f"dataset_config.image_directory_path: {tmp_path / 'none'}: no such" in ran.err
+
+
 def test_without_class_map_the_labels_of_the_csv_are_the_classes(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     assert bench.run("evaluate").code == 0
@@ -101,6 +130,27 @@ def test_numbers_as_labels_are_sorted_by_value(tmp_path: Path) -> None:
     ran = bench.run("evaluate", "-cm", bench.mapping)
     assert ran.code == 0, ran.text
     assert bench.found() == {"colour": pytest.approx(expected)}
+
+
+def test_blanks_around_labels_do_not_count(tmp_path: Path) -> None:
+    """Training's reader keeps the blank of 'a.png, red', so that its class map has ' red'."""
+    bench = Bench(tmp_path)
+    numbers = {task: {str(number): f" {name}" for number, name in enumerate(CLASSES[task])} for task in TASKS}
+    bench.mapping.write_text(json.dumps({"tasks": TASKS, "class_mapping": numbers}))
+    want = bench.accuracy()
+    bench.rows = [{key: value if key == "fname" else f" {value}" for key, value in row.items()} for row in bench.rows]
+    ran = bench.run("evaluate", "-cm", bench.mapping)
+    assert ran.code == 0, ran.text
+    assert bench.found() == pytest.approx(want)
+
+
+def test_a_failed_run_leaves_no_matrix_that_looks_new(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    assert bench.run("evaluate").code == 0
+    assert bench.run("evaluate", "-i", tmp_path / "none").code == 3
+    assert not list(bench.results.glob("*.png")) and len(list(bench.results.glob("*_matrix.png.previous"))) == 3
+    assert bench.run("evaluate").code == 0
+    assert len(list(bench.results.glob("*.png"))) == 3 and not list(bench.results.glob("*.previous"))
 
 
 def test_a_csv_that_lacks_a_class_needs_the_class_map(tmp_path: Path) -> None:

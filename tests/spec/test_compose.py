@@ -264,3 +264,19 @@ def test_keys_of_older_releases(
 def test_an_old_key_keeps_its_line_for_messages(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"spec\.yaml:3: dataset\.sizes: 0 is too small"):
         spec_of(tmp_path, "results_dir: r\nevaluate:\n  sizes: 0\n", migrations=MOVES)
+
+
+def test_an_old_key_beside_the_new_one_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The sample of classification_tf2 has max_batch_size twice: 16 at its place of today, 64 at the old one."""
+    spec_of(tmp_path, "dataset:\n  folder: /new\n  data: {test: {folder: /old}}", migrations=MOVES)
+    assert "spec.yaml:3: dataset.data.test.folder: key of an older release, without effect: dataset.folder is set" in (
+        caplog.text
+    )
+
+
+@pytest.mark.parametrize("override", [(), ("gen_trt_engine.tensorrt.calibration.cal_image_dir=''",)])
+def test_an_empty_text_is_an_empty_list(tmp_path: Path, override: tuple[str, ...]) -> None:
+    """As TAO's default_specs writes it where nothing is set."""
+    text = "gen_trt_engine: {tensorrt: {calibration: {cal_image_dir: ''}}}"
+    spec = spec_of(tmp_path, "results_dir: r" if override else text, *override).spec
+    assert spec.gen_trt_engine.tensorrt.calibration.cal_image_dir == []

@@ -56,7 +56,7 @@ def test_a_move_changes_nothing_else(tree: dict[str, Any], old: str, new: str) -
         return
     assert not find(tree, old)[0]
     assert find(tree, new) == (True, present_new if had_new else value)
-    assert moved == ([] if had_new else [(old, new)])
+    assert moved == [(old, new, not had_new)]
     for key, item in leaves(before).items():
         if key and unrelated(key, old) and unrelated(key, new) and item != {}:
             assert find(tree, key) == (True, item)
@@ -75,7 +75,7 @@ def test_migrating_twice_is_migrating_once(tree: dict[str, Any], old: str, new: 
 def test_conversion_and_condition() -> None:
     step = Migration("a.k", "b.ks", lambda value: [value], lambda value: value != 0)
     tree: dict[str, Any] = {"a": {"k": 5, "other": 1}}
-    assert migrate(tree, (step,)) == [("a.k", "b.ks")]
+    assert migrate(tree, (step,)) == [("a.k", "b.ks", True)]
     assert tree == {"a": {"other": 1}, "b": {"ks": [5]}}
     for untouched, kept in ((0, {"a": {"k": 0}}), ("???", {"b": {"ks": "???"}}), (None, {"b": {"ks": None}})):
         tree = {"a": {"k": untouched}}

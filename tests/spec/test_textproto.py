@@ -78,6 +78,7 @@ def test_places() -> None:
     ("text", "message"),
     [
         ("a: ", "spec.txt:1:4: expected a value, found the end of the file."),
+        ("a: /data", "spec.txt:1:4: expected a value (text stands in quotes), found '/'."),
         ("a 1", "spec.txt:1:3: expected ':' or '{' after 'a', found '1'."),
         ("a {\n  b: 1\n", "spec.txt:3:1: the file ends before the '}' for the bracket of line 1, column 3"),
         ("a {\n  b: 1\n>", "spec.txt:3:1: expected a field name, found '>'."),
@@ -319,3 +320,10 @@ def test_convert_writes_every_field(tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         proto_spec.convert(old, tmp_path / "other.yaml", Schema)
     assert not (tmp_path / "other.yaml").exists()
+
+
+def test_convert_wants_protobuf_text(tmp_path: Path) -> None:
+    old = tmp_path / "old.yaml"
+    old.write_text("inner: {top_k: 3}")
+    with pytest.raises(SpecError, match=r"old\.yaml: YAML already"):
+        proto_spec.convert(old, tmp_path / "new.yaml", Schema)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from nvidia_tao_deploy.files import MATRIX_FILE
 from nvidia_tao_deploy.tasks import earlier
 from tests.conftest import ColourJob
 from tests.makers import ROOT, strict_json, tiny_model
@@ -142,6 +143,7 @@ def test_every_summary_file_of_every_network_is_known() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in places)
     written = set(re.findall(r'(?:folder|results_dir) / "([\w.]+\.\w+)"', text))
     written |= set(re.findall(r'^[A-Z_]+_FILE = "([\w.]+)"', text, re.MULTILINE))
+    written |= {MATRIX_FILE, f"*_{MATRIX_FILE}"} if "MATRIX_FILE" in text else set()
     assert written, "the search finds nothing any more"
     listed = {name for names in earlier.RESULTS.values() for name in names}
     assert written | {"results.json"} == listed
