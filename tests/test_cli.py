@@ -239,7 +239,8 @@ def test_results_dir_that_cannot_be_written(colours: ColourJob, where: str) -> N
     (colours.root / "file").write_text("mine")
     folder = colours.root / "file" if where == "is a file" else colours.root / "file" / "deeper"
     ran = colours.run("evaluate", f"evaluate.results_dir={folder}")
-    assert ran.code == 1 and f"results_dir: {folder}: cannot be written" in ran.err
+    file = colours.root / "file"
+    assert ran.code == 2 and f"results_dir: {folder}: {file} is a file; expected a folder" in ran.err
     assert (colours.root / "file").read_text() == "mine"
 
 

@@ -78,15 +78,17 @@ def overruled(spec: Any, subtask: str, overrides: Sequence[str | Assignment]) ->
 
 
 def make_folder(folder: Path) -> None:
-    """Raises TaoDeployError when the folder cannot be made or written to."""
+    """Raises SpecError when a file is in the way, TaoDeployError when the folder cannot be made or written to."""
+    hint = "Choose another results_dir."
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell: read-only mounts, root
             pass
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next(path for path in (folder, *folder.parents) if path.exists())
+        raise SpecError(f"results_dir: {folder}: {file} is a file; expected a folder.", hint) from error
     except OSError as error:
-        raise TaoDeployError(
-            f"results_dir: {folder}: cannot be written: {reason(error)}.", hint="Choose another results_dir."
-        ) from error
+        raise TaoDeployError(f"results_dir: {folder}: cannot be written: {reason(error)}.", hint) from error
 
 
 def save_experiment(composed: Composed, folder: Path) -> None:
