@@ -95,7 +95,9 @@ class GenTrtEngineSection:
     results_dir: Optional[str] = option(None, "folder for logs of this task; default <results_dir>/gen_trt_engine")
     backend: str = option("auto", "what to build for", choices=BACKENDS)
     gpu_id: int = option(0, "GPU to build on, counted among the visible ones", minimum=0)
-    timing_cache: Optional[str] = option(None, "timing cache: makes later builds faster; read when present, updated after each build")
+    timing_cache: Optional[str] = option(
+        None, "timing cache: makes later builds faster; read when present, updated after each build"
+    )
     batch_size: int = option(
         -1, "fixed batch for a model with an open batch axis; -1: tensorrt.*_batch_size are the bounds"
     )
