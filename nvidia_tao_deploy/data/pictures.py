@@ -96,7 +96,7 @@ def _top_level(root: Path) -> list[tuple[str, ...]]:
 
     try:
         with os.scandir(root) as entries:
-            return [(entry.name,) for entry in entries if _named_as_picture(entry.name) and entry.is_file()]
+            return [(entry.name,) for entry in entries if _named_as_picture(entry.name) and not entry.is_dir()]
     except OSError as error:
         _refuse(error)
 
@@ -166,7 +166,8 @@ def decoded(path: Path, convert: Callable[[Image.Image], np.ndarray], what: str 
         with Image.open(path) as opened:
             return convert(opened)
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such {what}.") from error
+        gone = f"a link to {path.readlink()}, which does not exist here" if path.is_symlink() else f"no such {what}"
+        raise DataError(f"{path}: {gone}.") from error
     except UnidentifiedImageError as error:
         found = "the file is empty" if path.stat().st_size == 0 else "not a picture, or one of an unknown kind"
         raise DataError(f"{path}: {found}.") from error
