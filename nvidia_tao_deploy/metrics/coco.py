@@ -83,6 +83,7 @@ class CocoMetric:
         self._unknown: Counter[int] = Counter()
         self._seen = 0
         self._other_size: list[str] = []
+        self._turned = 0
 
     def update(self, frame: Frame, prediction: Detections) -> None:
         """Add the detections of one picture."""
@@ -101,6 +102,7 @@ class CocoMetric:
             self._other_size.append(
                 f"{frame.sample.name}: {frame.size[1]}x{frame.size[0]}, annotated as {width}x{height}"
             )
+            self._turned += frame.size == (width, height)
 
     def merge(self, other: CocoMetric) -> None:
         """Add what another metric on the same annotations collected on other pictures."""
@@ -111,6 +113,7 @@ class CocoMetric:
         self._unknown.update(other._unknown)
         self._seen += other._seen
         self._other_size += other._other_size
+        self._turned += other._turned
 
     def compute(self) -> Report:
         """The twelve figures and the average precision of each class.
@@ -151,9 +154,16 @@ class CocoMetric:
 
     def _warn(self) -> None:
         if self._other_size:
+            turned = (
+                f" Of {self._turned} width and height are exchanged: if the annotations are of pictures turned as "
+                "their EXIF data says, set dataset.augmentation.exif_orientation=true."
+                if self._turned
+                else ""
+            )
             logger.warning(
-                "%s: the size of %d pictures is not the annotated one; boxes are scaled to the size read (first: %s)",
-                self._truth.source, len(self._other_size), self._other_size[0],
+                "%s: the size of %d pictures is not the annotated one; boxes are scaled to the size read, so "
+                "annotations in pixels of another size match nothing (first: %s).%s",
+                self._truth.source, len(self._other_size), self._other_size[0], turned,
             )  # fmt: skip
         if self._unknown:
             count = sum(self._unknown.values())

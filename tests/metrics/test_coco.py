@@ -235,6 +235,8 @@ def test_size_that_differs_from_the_file_is_reported_once(tmp_path: Path, caplog
     assert len(lines) == 1
     assert f"the size of {len(case.ids)} pictures is not the annotated one" in lines[0]
     assert f"{case.ids[0]}.png: 300x400, annotated as 400x300" in lines[0]
+    assert f"Of {len(case.ids)} width and height are exchanged" in lines[0]
+    assert "set dataset.augmentation.exif_orientation=true" in lines[0]
 
 
 def test_nothing_scored_is_an_error(tmp_path: Path) -> None:
