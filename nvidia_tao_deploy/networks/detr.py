@@ -204,6 +204,13 @@ class Family:
             _warn_of_other_numbering(spec, annotations, labels)
             return np.arange(labels)
         ids = np.asarray(OFFICIAL_CATEGORY_IDS) if remap else annotations.category_ids
+        others = np.setdiff1d(_annotated_ids(annotations), ids)
+        if len(others):
+            logger.warning(
+                "dataset.remap_mscoco_category: labels stand for COCO's ids 1 to 90, but %s has other categories, "
+                "which are never found: id %s. For categories of your own set it to false.",
+                annotations.source, ", ".join(map(str, others[:5])),
+            )  # fmt: skip
         first = 0 if remap or labels == len(ids) else self.first_label
         table = np.full(labels, -1)
         count = min(len(ids), labels - first)
@@ -284,13 +291,20 @@ def _warn_of_other_numbering(spec: Any, annotations: CocoAnnotations, labels: in
         hint = "If the model numbers the categories in order of their ids, set dataset.contiguous_labels=true."
     else:
         hint = "Is it the annotation file that belongs to this model?"
-    annotated = np.unique(ids[annotations.box_category])
+    annotated = _annotated_ids(annotations)
     beyond = annotated[annotated >= labels]
     if len(beyond):
         logger.warning(
             "%s: %d annotated categories have an id beyond the model's labels 0 to %d, so they are never found: %s. %s",
             annotations.source, len(beyond), labels - 1, ", ".join(map(str, beyond[:5])), hint,
         )  # fmt: skip
+
+
+def _annotated_ids(annotations: CocoAnnotations) -> np.ndarray:
+    """Category ids that have a box."""
+    import numpy as np
+
+    return np.unique(annotations.category_ids[annotations.box_category])
 
 
 def for_backbone(spec: Any) -> None:
