@@ -106,6 +106,7 @@ def test_unreadable_pictures_do_not_stop_the_others(colours: ColourJob, subtask:
         assert len(rows_of(colours)) == 9
     else:
         assert results_of(colours)["num_samples"] == 9 and lines[-1]["kpi"] == {"top_1_accuracy": 1.0}
+        assert results_of(colours)["num_failed"] == 3
 
 
 def test_a_long_list_of_failures_is_cut_on_the_screen_only(colours: ColourJob) -> None:
