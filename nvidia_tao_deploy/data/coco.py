@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nvidia_tao_deploy.data.pictures import cannot_be_listed
 from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Sample
 
@@ -88,40 +89,49 @@ class CocoAnnotations:
             raise DataError(
                 f"{self.source}: {len(missing)} of {len(self.file_names)} pictures do not exist, the first is "
                 f"'{missing[0]}' (looked in {', '.join(map(str, image_dirs)) or 'the current folder'}).",
-                hint=_way_out(self.source, missing, list(image_dirs) or ["."], key),
+                hint=self._way_out(missing, list(image_dirs) or ["."], key),
             )
         return _plain_names(samples)
 
+    def _way_out(self, missing: Sequence[str], folders: Sequence[str], key: str) -> str:
+        """What to change, by where the missing pictures are: file names often have a folder too many or too few."""
+        for folder in folders:
+            other = _holding(missing[0], Path(folder))
+            if other:
+                right = [str(other)] if len(missing) == len(self.file_names) else [*map(str, folders), str(other)]
+                return f"'{missing[0]}' lies below {other}: set {key}=[{','.join(right)}]."
+        bare = [re.split(r"[/\\]", name)[-1] for name in missing]
+        prefix = missing[0][: len(missing[0]) - len(bare[0])]
+        there = [folder for folder in folders if _below(folder, bare[0])]
+        if prefix and there:
+            count = sum(any(_below(folder, name) for folder in folders) for name in bare)
+            return (
+                f"{count} of them lie in {there[0]} without the folder in their file_name: take '{prefix}' out of the "
+                f"file names in {self.source}."
+            )
+        return f"Set {key} to the folder that the file names in the annotation file are relative to."
+
 
 def _find(name: str, folders: Sequence[str]) -> str | None:
-    for path in (*(os.path.join(folder, name) for folder in folders), name):  # noqa: PTH118  (thousands of names)
-        if os.path.isfile(path):  # noqa: PTH113
-            return path
-    return None
+    return next((path for folder in (*folders, "") if (path := _below(folder, name))), None)
 
 
-def _way_out(source: Path, missing: Sequence[str], folders: Sequence[str], key: str) -> str:
-    """What to change, by where the missing pictures are: annotation files often name a folder too many or too few."""
-    for folder in folders:
-        other = _holding(missing[0], Path(folder))
-        if other is not None:
-            return f"'{missing[0]}' lies below {other}: set {key}={other}."
-    bare = [re.split(r"[/\\]", name)[-1] for name in missing]
-    prefix = missing[0][: len(missing[0]) - len(bare[0])]
-    there = [folder for folder in folders if Path(folder, bare[0]).is_file()]
-    if prefix and there:
-        count = sum(any(Path(folder, name).is_file() for folder in folders) for name in bare)
-        return (
-            f"{count} of them lie in {there[0]} without the folder in their file_name: take '{prefix}' out of the "
-            f"file names in {source}."
-        )
-    return f"Set {key} to the folder that the file names in the annotation file are relative to."
+def _below(folder: str | Path, name: str) -> str | None:
+    path = os.path.join(folder, name)  # noqa: PTH118  (thousands of names)
+    return path if os.path.isfile(path) else None  # noqa: PTH113
 
 
 def _holding(name: str, folder: Path) -> Path | None:
-    """A folder right above or below `folder` that a file name is relative to."""
-    around = (*folder.absolute().parents, *sorted(item for item in folder.iterdir() if item.is_dir()))
-    return next((place for place in around if (place / name).is_file()), None)
+    """A folder above or right below `folder` that a file name is relative to.
+
+    Raises:
+        DataError: no permission to list `folder`: then nothing is known of what is missing.
+    """
+    try:
+        inside = sorted(item for item in folder.iterdir() if item.is_dir())
+    except OSError as error:
+        cannot_be_listed(error)
+    return next((place for place in (*folder.absolute().parents, *inside) if _below(place, name)), None)
 
 
 def _plain_names(samples: list[Sample]) -> list[Sample]:

@@ -86,7 +86,8 @@ def _find(folders: str | Path | Sequence[str | Path], recursive: bool, key: str)
     return [(name, path) for path, name in found.items()]
 
 
-def _refuse(error: OSError) -> NoReturn:
+def cannot_be_listed(error: OSError) -> NoReturn:
+    """The DataError of a folder without permission, say."""
     raise DataError(f"{error.filename}: cannot be listed: {error.strerror}.") from error
 
 
@@ -98,7 +99,7 @@ def _top_level(root: Path) -> list[tuple[str, ...]]:
         with os.scandir(root) as entries:
             return [(entry.name,) for entry in entries if _named_as_picture(entry.name) and not entry.is_dir()]
     except OSError as error:
-        _refuse(error)
+        cannot_be_listed(error)
 
 
 def _walk(root: Path) -> list[tuple[str, ...]]:
@@ -107,7 +108,7 @@ def _walk(root: Path) -> list[tuple[str, ...]]:
 
     files: list[tuple[str, ...]] = []
     visited: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=cannot_be_listed):
         real = os.path.realpath(folder)
         if real in visited:  # a link back to a parent folder
             folders.clear()

@@ -252,7 +252,23 @@ class TestSamples:
         whole = content(images=[{"id": 7, "file_name": name}])
         with pytest.raises(DataError) as caught:
             read_coco(write(tmp_path, whole)).samples([str(tmp_path / given)], "the.key")
-        assert caught.value.hint == f"'{name}' lies below {tmp_path / right}: set the.key={tmp_path / right}."
+        assert caught.value.hint == f"'{name}' lies below {tmp_path / right}: set the.key=[{tmp_path / right}]."
+
+    def test_a_second_folder_is_needed(self, tmp_path: Path) -> None:
+        folder = self.folder(tmp_path, "b.png", "more/sub/a.png")
+        with pytest.raises(DataError, match="1 of 2 pictures do not exist") as caught:
+            read_coco(write(tmp_path, content())).samples([folder], "the.key")
+        assert caught.value.hint == f"'sub/a.png' lies below {folder}/more: set the.key=[{folder},{folder}/more]."
+
+    def test_a_folder_without_permission(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = self.folder(tmp_path)
+
+        def refuse(path: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "iterdir", refuse)  # root may list everything
+        with pytest.raises(DataError, match=f"{folder}: cannot be listed: Permission denied"):
+            read_coco(write(tmp_path, content())).samples([folder])
 
     def test_missing_folder(self, tmp_path: Path) -> None:
         truth = read_coco(write(tmp_path, content()))
