@@ -241,6 +241,23 @@ def test_binary_models(tmp_path: Path) -> None:
     assert {row[1] for row in rows_of(job)} == {"blue", "red"}
 
 
+@pytest.mark.parametrize("head", ["logits", "sigmoid"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_binary_scores_are_one_thing_in_every_batch(tmp_path: Path, head: str, batch: int) -> None:
+    """Logits of 0 to 0.5 look like probabilities below one half; it is the model that says what they are."""
+    job = ColourJob(tmp_path, columns=1)
+    tiny_model(job.model, columns=1, head=head)
+    shutil.rmtree(job.images)
+    for red in (129, 131, 133):  # logits 0.12, 0.27, 0.43
+        picture(job.images / "red" / f"{red}.png", (red, 0, 0))
+        picture(job.images / "blue" / f"{red}.png", (255 - red, 0, 0))
+    assert job.run("gen_trt_engine").code == 0
+    for engine in (job.model, job.engine):
+        ran = job.run("evaluate", f"dataset.batch_size={batch}", f"evaluate.trt_engine={engine}")
+        assert ran.code == 0, ran.text
+        assert results_of(job)["top_k_accuracy"] == 1.0
+
+
 def test_several_gpus_are_told_and_one_is_used(colours: ColourJob) -> None:
     ran = colours.run("evaluate", "evaluate.gpu_ids=[0,1]")
     assert ran.code == 0 and "evaluate.gpu_ids: [0, 1]: one GPU is used, number 1" in ran.out
