@@ -515,7 +515,7 @@ def test_sizes_in_the_file_do_not_move_boxes(bench: Bench, capsys: pytest.Captur
     assert bench.run("evaluate") == 0
     assert bench.results()["AP"] == pytest.approx(1)
     said = capsys.readouterr().out
-    assert "the size of 7 pictures is not the annotated one" in said and "exif_orientation" not in said
+    assert "the shape of 7 pictures is not the annotated one" in said and "exif_orientation" not in said
 
 
 @pytest.mark.parametrize("bench", ["rtdetr"], indirect=True)
