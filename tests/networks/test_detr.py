@@ -624,3 +624,17 @@ def test_defaults_that_differ() -> None:
     batches = [detr.NETWORKS[name].schema().gen_trt_engine.tensorrt.max_batch_size for name in NAMES]
     assert batches == [1, 1, 4]
     assert {detr.NETWORKS[name].schema().model.num_select for name in NAMES} == {300}
+
+
+@pytest.mark.parametrize("subtask", ["evaluate", "inference"])
+def test_one_box_for_each_query(subtask: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Bench(tmp_path, "dino")
+    proto = onnx.load_from_string(model("dino"))
+    proto.graph.node[-1].output[0] = "more"
+    for name, values in (("from", [0]), ("to", [15]), ("along", [1])):
+        proto.graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
+    proto.graph.node.append(helper.make_node("Slice", ["more", "from", "to", "along"], ["pred_boxes"]))
+    proto.graph.output[1].type.tensor_type.shape.dim[1].dim_value = 15
+    onnx.save(proto, tmp_path / "other.onnx")
+    assert made.run(subtask, f"{subtask}.trt_engine={tmp_path}/other.onnx") == 5
+    assert "The model scores 16 queries and gives boxes of 15" in capsys.readouterr().err
