@@ -153,6 +153,7 @@ def test_names_that_are_not_utf8(colours: ColourJob) -> None:
         (["{task}.trt_engine={root}/two.txt"], 5, "neither a TensorRT engine nor an ONNX model"),
         (["{task}.trt_engine={root}/empty.engine"], 5, "empty.engine: the file is empty"),
         (["{task}.trt_engine={root}/cut.engine"], 5, "cut.engine: ONNX Runtime cannot load it"),
+        (["{task}.trt_engine={root}/cut.engine"], 5, "damaged or cut off: copy it again, or build it with"),
         (["{task}.trt_engine={root}/other.engine"], 5, "other.engine: the tensors are not those of this network"),
         (["{task}.gpu_ids=[]"], 2, "{task}.gpu_ids"),
         (["{task}.gpu_ids=[-1]"], 2, "{task}.gpu_ids"),
