@@ -154,7 +154,7 @@ def tiny_model(
         columns: 3; or 1 for a binary model whose score is that of "red" (its logit 20 * (red - 0.5)).
         names: of the input and the output.
         opset: version of the standard operators.
-        head: "logits", "softmax", or "nan" (a model that overflows).
+        head: "logits", "softmax", "sigmoid", or "nan" (a model that overflows).
         ballast: bytes of weights that do nothing, for tests that need a large file.
     """
     rows = [[0, 0, 10], [0, 10, 0], [10, 0, 0]] if columns == 3 else [[20, 0, 0]]
@@ -177,6 +177,10 @@ def tiny_model(
     last = {
         "logits": [helper.make_node("Identity", ["logits"], [names[1]])],
         "softmax": [helper.make_node("Softmax", ["logits"], [names[1]], axis=1)],
+        "sigmoid": [
+            helper.make_node("Sigmoid", ["logits"], ["chance"]),
+            helper.make_node("Identity", ["chance"], [names[1]]),
+        ],
         "nan": [
             helper.make_node("Neg", ["logits"], ["negative"]),
             helper.make_node("Log", ["negative"], [names[1]]),

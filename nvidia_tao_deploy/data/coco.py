@@ -14,12 +14,14 @@ import json
 import logging
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nvidia_tao_deploy.data.pictures import cannot_be_listed
 from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Sample
 
@@ -87,16 +89,49 @@ class CocoAnnotations:
             raise DataError(
                 f"{self.source}: {len(missing)} of {len(self.file_names)} pictures do not exist, the first is "
                 f"'{missing[0]}' (looked in {', '.join(map(str, image_dirs)) or 'the current folder'}).",
-                hint=f"Set {key} to the folder that the file names in the annotation file are relative to.",
+                hint=self._way_out(missing, list(image_dirs) or ["."], key),
             )
         return _plain_names(samples)
 
+    def _way_out(self, missing: Sequence[str], folders: Sequence[str], key: str) -> str:
+        """What to change, by where the missing pictures are: file names often have a folder too many or too few."""
+        for folder in folders:
+            other = _holding(missing[0], Path(folder))
+            if other:
+                right = [str(other)] if len(missing) == len(self.file_names) else [*map(str, folders), str(other)]
+                return f"'{missing[0]}' lies below {other}: set {key}=[{','.join(right)}]."
+        bare = [re.split(r"[/\\]", name)[-1] for name in missing]
+        prefix = missing[0][: len(missing[0]) - len(bare[0])]
+        there = [folder for folder in folders if _below(folder, bare[0])]
+        if prefix and there:
+            count = sum(any(_below(folder, name) for folder in folders) for name in bare)
+            return (
+                f"{count} of them lie in {there[0]} without the folder in their file_name: take '{prefix}' out of the "
+                f"file names in {self.source}."
+            )
+        return f"Set {key} to the folder that the file names in the annotation file are relative to."
+
 
 def _find(name: str, folders: Sequence[str]) -> str | None:
-    for path in (*(os.path.join(folder, name) for folder in folders), name):  # noqa: PTH118  (thousands of names)
-        if os.path.isfile(path):  # noqa: PTH113
-            return path
-    return None
+    return next((path for folder in (*folders, "") if (path := _below(folder, name))), None)
+
+
+def _below(folder: str | Path, name: str) -> str | None:
+    path = os.path.join(folder, name)  # noqa: PTH118  (thousands of names)
+    return path if os.path.isfile(path) else None  # noqa: PTH113
+
+
+def _holding(name: str, folder: Path) -> Path | None:
+    """A folder above or right below `folder` that a file name is relative to.
+
+    Raises:
+        DataError: no permission to list `folder`: then nothing is known of what is missing.
+    """
+    try:
+        inside = sorted(item for item in folder.iterdir() if item.is_dir())
+    except OSError as error:
+        cannot_be_listed(error)
+    return next((place for place in (*folder.absolute().parents, *inside) if _below(place, name)), None)
 
 
 def _plain_names(samples: list[Sample]) -> list[Sample]:
@@ -182,15 +217,18 @@ def _field(entry: Any, key: str, convert: Callable[[Any], Any], where: Callable[
     """`entry[key]` converted, or a DataError that says what is there."""
     try:
         return convert(entry[key])
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         found = repr(entry.get(key, "nothing")) if isinstance(entry, dict) else repr(entry)
-        raise DataError(f"{where()}: '{key}' is missing or of the wrong form: found {found[:80]}.") from error
+        raise DataError(
+            f"{where()}: '{key}' is missing or of the wrong form: found {found[:80]}; expected {_EXPECTED[convert]}."
+        ) from error
 
 
 def _identifier(value: Any) -> int:
-    if isinstance(value, bool) or int(value) != float(value):
+    number = int(value)
+    if isinstance(value, bool) or (isinstance(value, float) and value != number) or abs(number) >= 1 << 63:
         raise ValueError(value)
-    return int(value)
+    return number
 
 
 def _text(value: Any) -> str:
@@ -204,6 +242,23 @@ def _four_numbers(value: Any) -> list[float]:
     if not math.isfinite(x + y + width + height):  # one sum: NaN and infinity survive it
         raise ValueError(value)
     return [x, y, width, height]
+
+
+def _flag(value: Any) -> bool:
+    return bool(int(value or 0))  # "0" is no
+
+
+_EXPECTED: dict[Callable[[Any], Any], str] = {
+    _identifier: "a whole number below 2^63",
+    _text: "a file name",
+    _four_numbers: "four finite numbers",
+    _flag: "0 or 1",
+}
+
+
+def _pixels(value: Any) -> int:
+    """A size as the file says it; 0 where it says nothing that can be one."""
+    return int(value) if isinstance(value, (int, float)) and 0 < value < 1 << 31 else 0
 
 
 def _read_images(
@@ -227,9 +282,8 @@ def _read_images(
             continue
         index[identifier] = len(names)
         names.append(name)
-        height, width = entry.get("height") or 0, entry.get("width") or 0
-        known = isinstance(height, (int, float)) and isinstance(width, (int, float))
-        sizes.append((int(height), int(width)) if known else (0, 0))
+        height, width = _pixels(entry.get("height")), _pixels(entry.get("width"))
+        sizes.append((height, width) if height and width else (0, 0))
     return index, names, sizes
 
 
@@ -258,6 +312,8 @@ def _read_boxes(
         image = images.get(_field(entry, "image_id", _identifier, where))
         category = categories.get(_field(entry, "category_id", _identifier, where))
         identifier = entry.get("id", number)
+        if not isinstance(identifier, (int, str)):
+            identifier = str(identifier)  # a list, say: only compared and shown
         if image is None:
             remarks.add(
                 "annotations of pictures that the file does not list, left out", f"image_id {entry['image_id']}"
@@ -278,7 +334,8 @@ def _read_boxes(
         columns.categories.append(category)
         columns.xywh.append(box)
         columns.areas.append(float(area) if isinstance(area, (int, float)) else box[2] * box[3])
-        columns.crowds.append(bool(entry.get("iscrowd", 0)))
+        crowd = entry.get("iscrowd", 0)
+        columns.crowds.append(crowd == 1 if crowd in (0, 1) else _field(entry, "iscrowd", _flag, where))
     if not columns.ids:
         raise DataError(f"{source}: none of its {len(entries)} annotations belongs to a listed picture and category.")
     return columns

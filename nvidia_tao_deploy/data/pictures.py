@@ -87,7 +87,8 @@ def _find(folders: str | Path | Sequence[str | Path], recursive: bool, key: str)
     return [(name, path) for path, name in found.items()]
 
 
-def _refuse(error: OSError) -> NoReturn:
+def cannot_be_listed(error: OSError) -> NoReturn:
+    """The DataError of a folder without permission, say."""
     raise DataError(f"{error.filename}: cannot be listed: {error.strerror}.") from error
 
 
@@ -97,9 +98,9 @@ def _top_level(root: Path) -> list[tuple[str, ...]]:
 
     try:
         with os.scandir(root) as entries:
-            return [(entry.name,) for entry in entries if _named_as_picture(entry.name) and entry.is_file()]
+            return [(entry.name,) for entry in entries if _named_as_picture(entry.name) and not entry.is_dir()]
     except OSError as error:
-        _refuse(error)
+        cannot_be_listed(error)
 
 
 def _walk(root: Path) -> list[tuple[str, ...]]:
@@ -111,7 +112,7 @@ def _walk(root: Path) -> list[tuple[str, ...]]:
 
     files: list[tuple[str, ...]] = []
     visited: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=cannot_be_listed):
         real = os.path.realpath(folder)
         if real in visited:  # a link back to a parent folder
             folders.clear()
@@ -179,7 +180,8 @@ def decoded(path: Path, convert: Callable[[Image.Image], np.ndarray], what: str 
         with Image.open(path) as opened:
             return convert(opened)
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such {what}.") from error
+        gone = f"a link to {path.readlink()}, which does not exist here" if path.is_symlink() else f"no such {what}"
+        raise DataError(f"{path}: {gone}.") from error
     except UnidentifiedImageError as error:
         found = "the file is empty" if path.stat().st_size == 0 else "not a picture, or one of an unknown kind"
         raise DataError(f"{path}: {found}.") from error

@@ -27,12 +27,16 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.where(already[:, None], values, powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def binary(logits: np.ndarray) -> np.ndarray:
-    """(B,1) score of the second class -> (B,2) probabilities; sigmoid unless all scores are within 0..1 already."""
+def binary(scores: np.ndarray, probabilities: bool = False) -> np.ndarray:
+    """(B,1) score of the second class -> (B,2) probabilities.
+
+    Args:
+        scores: logits, or `probabilities`. Values do not tell which: 0.3 is the second class or the first.
+    """
     import numpy as np
 
-    values = logits[:, 0].astype(np.float64)
-    second = values if ((values >= 0) & (values <= 1)).all() else 1 / (1 + np.exp(-np.clip(values, -700, 700)))
+    values = scores[:, 0].astype(np.float64)
+    second = values if probabilities else 1 / (1 + np.exp(-np.clip(values, -700, 700)))
     return np.stack([1 - second, second], axis=1).astype(np.float32)
 
 
@@ -42,14 +46,16 @@ class DecodeClasses:
 
     Attributes:
         output: name of the (B,C) output in the signature.
+        sigmoid: whether the model ends in a sigmoid, so that a single column holds probabilities.
     """
 
     output: str
+    sigmoid: bool = False
 
     def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[Classes]:
         scores = outputs[self.output]
         scores = scores.reshape(len(scores), -1)
-        probabilities = binary(scores) if scores.shape[1] == 1 else softmax(scores)
+        probabilities = binary(scores, self.sigmoid) if scores.shape[1] == 1 else softmax(scores)
         return [Classes(row.copy(), chances) for row, chances in zip(scores, probabilities, strict=True)]
 
 

@@ -39,6 +39,7 @@ def facts(network: str, backend: str, model: Model, plan: BuildPlan, built: Buil
         "precision": plan.precision,
         "onnx": {"file": model.source.name, "sha256": model.sha256, "opset": model.opset, "quantised": model.quantised},
         "classes": _classes(model),
+        "sigmoids": _sigmoids(model),
         "engine_bytes": len(built.blob),
         "engine_sha256": hashlib.sha256(built.blob).hexdigest(),
         "profiles": {
@@ -57,6 +58,23 @@ def _classes(model: Model) -> dict[str, int]:
 
     counts = {info.name: classes_of(model.proto, info.name) for info in model.outputs if info.dtype.startswith("int")}
     return {name: count for name, count in counts.items() if count}
+
+
+def _sigmoids(model: Model) -> list[str]:
+    """Outputs that a sigmoid makes."""
+    from nvidia_tao_deploy.graph.classes import ends_in_sigmoid
+
+    return [info.name for info in model.outputs if ends_in_sigmoid(model.proto, info.name)]
+
+
+def is_sigmoid(engine: Path, output: str) -> bool:
+    """Whether an output comes from a sigmoid, by the file itself or the json beside it; False where neither tells."""
+    from nvidia_tao_deploy.graph.classes import is_sigmoid as in_file
+
+    found = in_file(engine, output)
+    if found is None and _is_of(engine, facts := read(engine) or {}):
+        found = output in (facts.get("sigmoids") or ())
+    return bool(found)
 
 
 def class_count(engine: Path, output: str) -> int | None:

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""How many classes a model chooses among, for models that end in arg max and so do not show it in their outputs."""
+"""What a model's outputs do not show by themselves: how many classes an arg max chose among, whether a score is a
+probability already."""
 
 from __future__ import annotations
 
@@ -19,6 +20,10 @@ AROUND_SOFTMAX = frozenset({"Flatten", "Reshape"})
 """What onnx's version converter puts around a Softmax of operator set 12 and older; the last axis stays."""
 
 
+VALUE_KEEPING = frozenset({"Identity", "Cast", "QuantizeLinear", "DequantizeLinear", "Flatten", "Reshape", "Squeeze"})
+"""What may follow a sigmoid without making something else of it."""
+
+
 def class_count(path: Path, output: str) -> int | None:
     """Number of classes behind an output of class ids, by the shape of what its ArgMax (or TopK) looks at.
 
@@ -28,11 +33,31 @@ def class_count(path: Path, output: str) -> int | None:
 
     Returns None where it cannot be told: no ONNX file (a TensorRT engine), another way to choose, or an unknown shape.
     """
+    model = _model_in(path)
+    return classes_of(model, output) if model else None
+
+
+def is_sigmoid(path: Path, output: str) -> bool | None:
+    """Whether an output of an engine file comes from a sigmoid; None where it cannot be told (a TensorRT engine)."""
+    model = _model_in(path)
+    return ends_in_sigmoid(model, output) if model else None
+
+
+def ends_in_sigmoid(model: onnx.ModelProto, output: str) -> bool:
+    """The same for a model that is loaded."""
+    makers = _makers(model.graph)
+    while (node := makers.get(output)) is not None and node.op_type in VALUE_KEEPING:
+        output = node.input[0]
+    return node is not None and node.op_type == "Sigmoid"
+
+
+def _model_in(path: Path) -> onnx.ModelProto | None:
+    """The model in an engine file; None where it is of another kind or broken."""
     with path.open("rb") as file:
         if file.read(1) != ONNX_TAG:
             return None
     try:
-        return classes_of(onnx.load(str(path)), output)
+        return onnx.load(str(path))
     except (DecodeError, OSError, ValueError, RuntimeError):
         return None
 

@@ -82,7 +82,9 @@ class CocoMetric:
         self._scored = np.zeros(len(truth.image_ids), bool)
         self._unknown: Counter[int] = Counter()
         self._seen = 0
+        self._resized: list[str] = []
         self._other_size: list[str] = []
+        self._turned = 0
 
     def update(self, frame: Frame, prediction: Detections) -> None:
         """Add the detections of one picture."""
@@ -95,12 +97,23 @@ class CocoMetric:
         if (column == -2).any():
             self._unknown.update(labels[column == -2].tolist())
         keep = column >= 0
-        self._columns.append(index, column[keep], prediction.scores[keep], prediction.boxes[keep])
-        height, width = self._truth.sizes[index]
-        if height and (height, width) != frame.size:
-            self._other_size.append(
-                f"{frame.sample.name}: {frame.size[1]}x{frame.size[0]}, annotated as {width}x{height}"
-            )
+        boxes = self._in_annotated_pixels(frame, prediction.boxes[keep])
+        self._columns.append(index, column[keep], prediction.scores[keep], boxes)
+
+    def _in_annotated_pixels(self, frame: Frame, boxes: np.ndarray) -> np.ndarray:
+        """Boxes (N,4) in the pixels that the annotations count in: those of the size that the file says where the
+        picture was resized since, those of the picture where the file says a size that it cannot have had."""
+        height, width = self._truth.sizes[frame.sample.target].tolist()
+        if not height or (height, width) == frame.size:
+            return boxes
+        remark = f"{frame.sample.name}: {frame.size[1]}x{frame.size[0]}, annotated as {width}x{height}"
+        if same_shape(frame.size, (height, width)):
+            self._resized.append(remark)
+            across, down = width / frame.size[1], height / frame.size[0]
+            return boxes * np.asarray([across, down, across, down], np.float32)
+        self._other_size.append(remark)
+        self._turned += frame.size == (width, height)
+        return boxes
 
     def merge(self, other: CocoMetric) -> None:
         """Add what another metric on the same annotations collected on other pictures."""
@@ -110,7 +123,9 @@ class CocoMetric:
         self._scored |= other._scored
         self._unknown.update(other._unknown)
         self._seen += other._seen
+        self._resized += other._resized
         self._other_size += other._other_size
+        self._turned += other._turned
 
     def compute(self) -> Report:
         """The twelve figures and the average precision of each class.
@@ -150,10 +165,23 @@ class CocoMetric:
         return coco_ap.Detected(self._order()[columns.image[rows]], columns.category[rows], xywh, columns.score[rows])
 
     def _warn(self) -> None:
-        if self._other_size:
+        if self._resized:
             logger.warning(
-                "%s: the size of %d pictures is not the annotated one; boxes are scaled to the size read (first: %s)",
-                self._truth.source, len(self._other_size), self._other_size[0],
+                "%s: %d pictures are larger or smaller than annotated; their boxes are scaled to the annotated size "
+                "(first: %s)",
+                self._truth.source, len(self._resized), self._resized[0],
+            )  # fmt: skip
+        if self._other_size:
+            turned = (
+                f" Of {self._turned} width and height are exchanged: if the annotations are of pictures turned as "
+                "their EXIF data says, set dataset.augmentation.exif_orientation=true."
+                if self._turned
+                else ""
+            )
+            logger.warning(
+                "%s: the shape of %d pictures is not the annotated one; boxes are scaled to the size read, so "
+                "annotations in pixels of another size match nothing (first: %s).%s",
+                self._truth.source, len(self._other_size), self._other_size[0], turned,
             )  # fmt: skip
         if self._unknown:
             count = sum(self._unknown.values())
@@ -182,6 +210,13 @@ class CocoMetric:
             for column, index in enumerate(self._counted)
         )
         return Table("Average precision per class", ("id", "class", "boxes", "AP", "AP50"), rows)
+
+
+def same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Whether a picture of one size (height, width) can be the other resized: equal proportions, up to a pixel."""
+    scale = max(second) / max(first)
+    tolerance = max(scale, 1)  # a resized side is a whole number of pixels
+    return all(abs(scale * before - after) <= tolerance for before, after in zip(first, second, strict=True))
 
 
 def _counted(truth: CocoAnnotations, eval_class_ids: Sequence[int] | None) -> np.ndarray:

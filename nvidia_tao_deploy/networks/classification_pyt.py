@@ -152,7 +152,7 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
     if not topk:
         raise SpecError(f"model.head.topk: {spec.model.head.topk}: the model has only {len(classes)} classes")
     samples = labelled_pictures(root, classes, key)
-    return Evaluation(samples, DecodeClasses("output"), TopK(classes, topk))
+    return Evaluation(samples, DecodeClasses("output", "output" in binding.sigmoids), TopK(classes, topk))
 
 
 def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
@@ -160,7 +160,7 @@ def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
     samples = picture_samples(require(spec, key), key=key)
     classes = class_list(spec, binding, "inference") or numbered(class_count(binding, "output"), "dataset.classes_file")
     writers = class_writers(spec.inference, samples, classes, results_dir)
-    return Inference(samples, DecodeClasses("output"), writers)
+    return Inference(samples, DecodeClasses("output", "output" in binding.sigmoids), writers)
 
 
 NETWORKS = {

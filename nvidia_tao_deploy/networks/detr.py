@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nvidia_tao_deploy.data.coco import CocoAnnotations
+    from nvidia_tao_deploy.decode.detr import DetrDecode
 
 # ruff: noqa: UP006, UP045
 logger = logging.getLogger(__name__)
@@ -172,7 +173,6 @@ class Family:
 
     def evaluation(self, spec: Any, binding: Binding) -> Evaluation:
         from nvidia_tao_deploy.data.coco import read_coco
-        from nvidia_tao_deploy.decode.detr import DetrDecode
         from nvidia_tao_deploy.metrics.coco import CocoMetric
 
         sources = spec.dataset.test_data_sources
@@ -181,7 +181,7 @@ class Family:
         count = binding.size("pred_logits", 2)
         category_ids = self.category_ids(spec, annotations, count if count != DYNAMIC else MANY_LABELS)
         metric = CocoMetric(annotations, category_ids, spec.dataset.eval_class_ids)
-        return Evaluation(samples, DetrDecode(spec.model.num_select, _input_size(spec, binding)), metric)
+        return Evaluation(samples, _decode(spec, binding), metric)
 
     def category_ids(self, spec: Any, annotations: CocoAnnotations, labels: int) -> np.ndarray:
         """COCO category id of labels 0 to `labels` - 1, -1 for none: the label itself, unless the spec says otherwise.
@@ -204,6 +204,13 @@ class Family:
             _warn_of_other_numbering(spec, annotations, labels)
             return np.arange(labels)
         ids = np.asarray(OFFICIAL_CATEGORY_IDS) if remap else annotations.category_ids
+        others = np.setdiff1d(_annotated_ids(annotations), ids)
+        if len(others):
+            logger.warning(
+                "dataset.remap_mscoco_category: labels stand for COCO's ids 1 to 90, but %s has other categories, "
+                "which are never found: id %s. For categories of your own set it to false.",
+                annotations.source, ", ".join(map(str, others[:5])),
+            )  # fmt: skip
         first = 0 if remap or labels == len(ids) else self.first_label
         table = np.full(labels, -1)
         count = min(len(ids), labels - first)
@@ -212,7 +219,6 @@ class Family:
         return table
 
     def inference(self, spec: Any, binding: Binding, results_dir: Path) -> Inference:
-        from nvidia_tao_deploy.decode.detr import DetrDecode
         from nvidia_tao_deploy.render.boxes import AnnotatedPictures
         from nvidia_tao_deploy.render.colours import ClassColours
         from nvidia_tao_deploy.render.kitti import KittiLabels
@@ -228,7 +234,7 @@ class Family:
             AnnotatedPictures(results_dir, names, classes, colours, task.conf_threshold, task.outline_width),
             KittiLabels(results_dir, names, classes, task.conf_threshold),
         )
-        return Inference(samples, DetrDecode(spec.model.num_select, _input_size(spec, binding)), writers)
+        return Inference(samples, _decode(spec, binding), writers)
 
     def class_names(self, spec: Any, binding: Binding) -> ClassNames:
         classmap = spec.dataset.infer_data_sources.classmap
@@ -266,6 +272,20 @@ def _keeps_aspect(spec: Any) -> bool:
     return bool(getattr(spec.dataset.augmentation, "preserve_aspect_ratio", False))
 
 
+def _decode(spec: Any, binding: Binding) -> DetrDecode:
+    """Raises EngineError when there is not one box for each query."""
+    from nvidia_tao_deploy.decode.detr import DetrDecode
+
+    scored, boxed = binding.size("pred_logits", 1), binding.size("pred_boxes", 1)
+    if DYNAMIC not in (scored, boxed) and scored != boxed:
+        raise EngineError(
+            f"The model scores {scored} queries and gives boxes of {boxed}: {binding.outputs['pred_logits']}, "
+            f"{binding.outputs['pred_boxes']}.",
+            hint="Export it again: both come from the same queries.",
+        )
+    return DetrDecode(spec.model.num_select, _input_size(spec, binding))
+
+
 def _input_size(spec: Any, binding: Binding) -> tuple[int, int] | None:
     """(height, width) that boxes are relative to, where that is not the picture."""
     height, width = binding.inputs["inputs"].shape[2:]
@@ -284,13 +304,20 @@ def _warn_of_other_numbering(spec: Any, annotations: CocoAnnotations, labels: in
         hint = "If the model numbers the categories in order of their ids, set dataset.contiguous_labels=true."
     else:
         hint = "Is it the annotation file that belongs to this model?"
-    annotated = np.unique(ids[annotations.box_category])
+    annotated = _annotated_ids(annotations)
     beyond = annotated[annotated >= labels]
     if len(beyond):
         logger.warning(
             "%s: %d annotated categories have an id beyond the model's labels 0 to %d, so they are never found: %s. %s",
             annotations.source, len(beyond), labels - 1, ", ".join(map(str, beyond[:5])), hint,
         )  # fmt: skip
+
+
+def _annotated_ids(annotations: CocoAnnotations) -> np.ndarray:
+    """Category ids that have a box."""
+    import numpy as np
+
+    return np.unique(annotations.category_ids[annotations.box_category])
 
 
 def for_backbone(spec: Any) -> None:

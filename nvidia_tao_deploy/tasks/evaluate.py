@@ -41,7 +41,10 @@ def run(context: Context) -> None:
     if len(running.failures) == len(job.samples):
         report_failures(context, unusable, sample_count(job))  # raises: nothing can be scored
     report = job.metric.compute()
-    write_atomic(context.folder / "results.json", to_json(dict(report.results), indent=2) + "\n")
+    found = dict(report.results)
+    if unusable:  # figures of a part of the data say so themselves, wherever the file is copied to
+        found["num_failed"] = len(unusable)
+    write_atomic(context.folder / "results.json", to_json(found, indent=2) + "\n")
     for name, content in report.files.items():
         write_atomic(context.folder / name, content)
     for table in report.tables:

@@ -58,6 +58,7 @@ def opened_engine(context: Context) -> Iterator[Opened]:
         signature = context.network.signature(context.spec)
         binding = signature.bind(engine.inputs, engine.outputs, path, EngineError)
         binding = binding.with_classes(lambda output: metadata.class_count(path, output))
+        binding = binding.with_sigmoids(lambda output: metadata.is_sigmoid(path, output))
         engine.fetch_only({info.name for info in binding.outputs.values()})
         wanted = context.network.batch_size(context.spec, context.subtask)
         if wanted < 1:

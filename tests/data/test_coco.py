@@ -72,6 +72,27 @@ def test_picture_size_may_be_missing(tmp_path: Path) -> None:
     assert truth.sizes.tolist() == [[0, 0], [50, 60]]
 
 
+@pytest.mark.parametrize("size", [0, -3, "40", float("inf"), float("nan"), 1e12])
+def test_picture_size_that_is_none(tmp_path: Path, size: Any) -> None:
+    truth = read_coco(write(tmp_path, changed("images", 0, height=size)))
+    assert truth.sizes.tolist() == [[0, 0], [50, 60]]
+
+
+def test_ids_of_64_bits(tmp_path: Path) -> None:
+    """Beyond 2^53 a number is no longer exact as a float; annotation tools use such ids."""
+    whole = changed("images", 1, id=(1 << 62) + 1)
+    whole["annotations"][0]["image_id"] = str((1 << 62) + 1)
+    truth = read_coco(write(tmp_path, whole))
+    assert truth.image_ids.tolist() == [7, (1 << 62) + 1] and truth.box_image.tolist() == [1, 0, 0]
+
+
+def test_crowd_as_a_text_or_null(tmp_path: Path) -> None:
+    whole = content()
+    for entry, crowd in zip(whole["annotations"], ("0", "1", None), strict=True):
+        entry["iscrowd"] = crowd
+    assert read_coco(write(tmp_path, whole)).crowd.tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -96,6 +117,14 @@ def test_picture_size_may_be_missing(tmp_path: Path) -> None:
         (changed("annotations", 0, image_id=None), r"annotations\[0\]: 'image_id'"),
         (content(categories=[{"id": 9, "name": "bird"}]), "none of its 3 annotations belongs to a listed picture"),
         (content(annotations=["text"]), r"annotations\[0\]: 'image_id' .* found 'text'"),
+        (changed("images", 1, id="img_7"), r"images\[1\]: 'id' .* found 'img_7'; expected a whole number"),
+        (changed("images", 1, id=1 << 63), r"images\[1\]: 'id' .* found 9223372036854775808; expected a whole"),
+        (changed("images", 1, id=float("inf")), r"images\[1\]: 'id' .* found inf"),
+        (changed("annotations", 1, iscrowd="no"), r"annotations\[1\]: 'iscrowd' .* found 'no'; expected 0 or 1"),
+        (
+            changed("annotations", 1, bbox=[10**400, 0, 1, 1]),
+            r"annotations\[1\]: 'bbox' .* expected four finite numbers",
+        ),
     ],
 )
 def test_errors_name_the_file_and_the_entry(value: Any, message: str, tmp_path: Path) -> None:
@@ -124,6 +153,11 @@ def test_file_that_is_not_there_or_a_folder_or_binary(tmp_path: Path) -> None:
         (
             changed("annotations", 1, id=1),
             r"1 annotations with an id that another one has; all are used \(first: id 1\)",
+            3,
+        ),
+        (
+            {**content(), "annotations": [{**entry, "id": [1]} for entry in content()["annotations"]]},
+            r"2 annotations with an id that another one has; all are used \(first: id \[1\]\)",
             3,
         ),
         (changed("annotations", 0, bbox=[1, 2, 0, 20]), r"1 boxes without area.*\(first: annotation id 1\)", 3),
@@ -199,6 +233,42 @@ class TestSamples:
             truth.samples([folder], "dataset.test_data_sources.image_dir")
         assert folder in caught.value.message
         assert "dataset.test_data_sources.image_dir" in (caught.value.hint or "")
+
+    @pytest.mark.parametrize("prefix", ["val2017/", "/old/place/", "C:\\data\\"])
+    def test_names_with_a_folder_too_many(self, tmp_path: Path, prefix: str) -> None:
+        folder = self.folder(tmp_path, "b.png", "a.png")
+        whole = content(images=[{"id": 7, "file_name": f"{prefix}b.png"}, {"id": 3, "file_name": f"{prefix}gone.png"}])
+        with pytest.raises(DataError, match="2 of 2 pictures do not exist") as caught:
+            read_coco(write(tmp_path, whole)).samples([folder])
+        hint = caught.value.hint or ""
+        assert f"1 of them lie in {folder} without the folder in their file_name" in hint
+        assert f"take '{prefix}' out of the file names in {tmp_path / 'truth.json'}" in hint
+
+    @pytest.mark.parametrize(
+        ("name", "given", "right"), [("val/b.png", "pictures/val", "pictures"), ("b.png", "pictures", "pictures/val")]
+    )
+    def test_the_right_folder_is_above_or_below(self, tmp_path: Path, name: str, given: str, right: str) -> None:
+        self.folder(tmp_path, "val/b.png")
+        whole = content(images=[{"id": 7, "file_name": name}])
+        with pytest.raises(DataError) as caught:
+            read_coco(write(tmp_path, whole)).samples([str(tmp_path / given)], "the.key")
+        assert caught.value.hint == f"'{name}' lies below {tmp_path / right}: set the.key=[{tmp_path / right}]."
+
+    def test_a_second_folder_is_needed(self, tmp_path: Path) -> None:
+        folder = self.folder(tmp_path, "b.png", "more/sub/a.png")
+        with pytest.raises(DataError, match="1 of 2 pictures do not exist") as caught:
+            read_coco(write(tmp_path, content())).samples([folder], "the.key")
+        assert caught.value.hint == f"'sub/a.png' lies below {folder}/more: set the.key=[{folder},{folder}/more]."
+
+    def test_a_folder_without_permission(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = self.folder(tmp_path)
+
+        def refuse(path: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "iterdir", refuse)  # root may list everything
+        with pytest.raises(DataError, match=f"{folder}: cannot be listed: Permission denied"):
+            read_coco(write(tmp_path, content())).samples([folder])
 
     def test_missing_folder(self, tmp_path: Path) -> None:
         truth = read_coco(write(tmp_path, content()))

@@ -222,6 +222,16 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     assert [path.name for path in list_pictures(tmp_path / "set")] == ["a.png"]
 
 
+@pytest.mark.parametrize("recursive", [True, False])
+def test_a_link_to_nowhere_is_listed_and_named_when_it_is_read(tmp_path: Path, recursive: bool) -> None:
+    (tmp_path / "a.png").symlink_to("/not/mounted/a.png")
+    (tmp_path / "folder.png").mkdir()
+    found = list_pictures(tmp_path, recursive)
+    assert found == [tmp_path / "a.png"]
+    with pytest.raises(DataError, match=r"a\.png: a link to /not/mounted/a\.png, which does not exist here\."):
+        RGB(found[0])
+
+
 def test_several_folders_have_unique_names(tmp_path: Path) -> None:
     for name in ("x/a.png", "y/a.png", "y/b.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

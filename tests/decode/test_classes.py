@@ -42,7 +42,8 @@ def test_large_logits_and_half_precision() -> None:
 def test_binary() -> None:
     logits = np.array([[-2.0], [0.0], [800.0]], np.float32)
     assert np.allclose(binary(logits)[:, 1], [1 / (1 + np.e**2), 0.5, 1])
-    assert np.allclose(binary(np.array([[0.25], [1.0]], np.float32)), [[0.75, 0.25], [0, 1]])
+    assert np.allclose(binary(np.array([[0.25], [1.0]], np.float32), probabilities=True), [[0.75, 0.25], [0, 1]])
+    assert binary(np.array([[0.25]], np.float32))[0, 1] == np.float32(1 / (1 + np.exp(-0.25)))  # by itself: a logit too
 
 
 def test_predictions_are_copies() -> None:

@@ -18,7 +18,7 @@ from pycocotools.cocoeval import COCOeval
 from nvidia_tao_deploy.data.coco import read_coco
 from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.metrics import coco_ap
-from nvidia_tao_deploy.metrics.coco import FIGURES, CocoMetric
+from nvidia_tao_deploy.metrics.coco import FIGURES, CocoMetric, same_shape
 from nvidia_tao_deploy.network import Frame, Sample
 from nvidia_tao_deploy.predictions import Detections
 from nvidia_tao_deploy.transforms.geometry import Geometry
@@ -231,10 +231,47 @@ def test_size_that_differs_from_the_file_is_reported_once(tmp_path: Path, caplog
         metric.update(case.frame(image_id, (SIZE[0], SIZE[1])), case.detections[image_id])
     with caplog.at_level(logging.WARNING):
         metric.compute()
-    lines = [record.getMessage() for record in caplog.records if "size of" in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "shape of" in record.getMessage()]
     assert len(lines) == 1
-    assert f"the size of {len(case.ids)} pictures is not the annotated one" in lines[0]
+    assert f"the shape of {len(case.ids)} pictures is not the annotated one" in lines[0]
     assert f"{case.ids[0]}.png: 300x400, annotated as 400x300" in lines[0]
+    assert f"Of {len(case.ids)} width and height are exchanged" in lines[0]
+    assert "set dataset.augmentation.exif_orientation=true" in lines[0]
+
+
+@pytest.mark.parametrize("scale", [0.5, 2])
+def test_resized_pictures_are_scored_in_annotated_pixels(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, scale: float
+) -> None:
+    """As TAO Deploy, which knows of no other size."""
+    case = Case(5, tmp_path)
+    metrics = case.metric(), case.metric()
+    for number, image_id in enumerate(case.ids):
+        found = case.detections[image_id]
+        moved = Detections((found.boxes * scale).astype(np.float32), found.scores, found.labels)
+        metrics[number % 2].update(case.frame(image_id, (int(SIZE[1] * scale), int(SIZE[0] * scale))), moved)
+    metrics[0].merge(metrics[1])
+    with caplog.at_level(logging.WARNING):
+        report = metrics[0].compute()
+    np.testing.assert_allclose(list(report.results.values()), case.reference().stats, atol=1e-12)
+    assert f"{len(case.ids)} pictures are larger or smaller than annotated" in caplog.text
+    assert "the shape of" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("read", "annotated", "same"),
+    [
+        ((540, 960), (1080, 1920), True),
+        ((403, 428), (201, 214), True),  # 201.5 rounded either way
+        ((403, 428), (202, 214), True),
+        ((640, 1137), (720, 1280), True),  # 1137.8 rounded down
+        ((300, 400), (400, 300), False),
+        ((480, 640), (640, 640), False),
+        ((300, 400), (310, 400), False),
+    ],
+)
+def test_same_shape(read: tuple[int, int], annotated: tuple[int, int], same: bool) -> None:
+    assert same_shape(read, annotated) == same_shape(annotated, read) == same
 
 
 def test_nothing_scored_is_an_error(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from PIL import Image
 from nvidia_tao_deploy.cli import main
 from nvidia_tao_deploy.data.coco import OFFICIAL_CATEGORY_IDS, read_coco
 from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.metrics.coco import FIGURES
 from nvidia_tao_deploy.networks import detr
 from nvidia_tao_deploy.spec.compose import compose
 
@@ -399,7 +400,19 @@ def test_rtdetr_remap_table_and_the_hint_to_use_it(tmp_path: Path, caplog: pytes
     assert "beyond the model's labels 0 to 79, so they are never found: 90." in caplog.text
     assert "set dataset.remap_mscoco_category=true" in caplog.text
     spec.dataset.remap_mscoco_category = True
+    caplog.clear()
     assert family("rtdetr").category_ids(spec, truth, 82).tolist() == [*OFFICIAL_CATEGORY_IDS, -1, -1]
+    assert not caplog.records
+
+
+def test_rtdetr_remap_with_categories_that_are_not_cocos(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = Bench(tmp_path, "rtdetr")
+    made.annotate(category_ids=[0, 12, 90])
+    spec = detr.RtdetrSpec()
+    spec.dataset.remap_mscoco_category = True
+    with caplog.at_level(logging.WARNING):
+        family("rtdetr").category_ids(spec, read_coco(made.truth), 80)
+    assert f"but {made.truth} has other categories, which are never found: id 0, 12." in caplog.text
 
 
 def test_eval_class_ids(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
@@ -485,6 +498,15 @@ def test_one_broken_picture_does_not_stop_inference(bench: Bench, capsys: pytest
 
 
 @pytest.mark.parametrize("bench", ["dino"], indirect=True)
+def test_figures_of_a_part_of_the_pictures_say_so(bench: Bench) -> None:
+    assert bench.run("evaluate") == 0
+    assert "num_failed" not in bench.results()
+    next((bench.folder / "pictures").rglob("*.png")).write_bytes(b"")
+    assert bench.run("evaluate") == 3
+    assert list(bench.results()) == [*FIGURES, "num_failed"] and bench.results()["num_failed"] == 1
+
+
+@pytest.mark.parametrize("bench", ["dino"], indirect=True)
 def test_sizes_in_the_file_do_not_move_boxes(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     content = json.loads(bench.truth.read_text())
     for image in content["images"]:
@@ -492,7 +514,8 @@ def test_sizes_in_the_file_do_not_move_boxes(bench: Bench, capsys: pytest.Captur
     bench.truth.write_text(json.dumps(content))
     assert bench.run("evaluate") == 0
     assert bench.results()["AP"] == pytest.approx(1)
-    assert "the size of 7 pictures is not the annotated one" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "the shape of 7 pictures is not the annotated one" in said and "exif_orientation" not in said
 
 
 @pytest.mark.parametrize("bench", ["rtdetr"], indirect=True)
@@ -601,3 +624,17 @@ def test_defaults_that_differ() -> None:
     batches = [detr.NETWORKS[name].schema().gen_trt_engine.tensorrt.max_batch_size for name in NAMES]
     assert batches == [1, 1, 4]
     assert {detr.NETWORKS[name].schema().model.num_select for name in NAMES} == {300}
+
+
+@pytest.mark.parametrize("subtask", ["evaluate", "inference"])
+def test_one_box_for_each_query(subtask: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Bench(tmp_path, "dino")
+    proto = onnx.load_from_string(model("dino"))
+    proto.graph.node[-1].output[0] = "more"
+    for name, values in (("from", [0]), ("to", [15]), ("along", [1])):
+        proto.graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
+    proto.graph.node.append(helper.make_node("Slice", ["more", "from", "to", "along"], ["pred_boxes"]))
+    proto.graph.output[1].type.tensor_type.shape.dim[1].dim_value = 15
+    onnx.save(proto, tmp_path / "other.onnx")
+    assert made.run(subtask, f"{subtask}.trt_engine={tmp_path}/other.onnx") == 5
+    assert "The model scores 16 queries and gives boxes of 15" in capsys.readouterr().err

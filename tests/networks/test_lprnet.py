@@ -247,7 +247,7 @@ def test_wrong_input(tmp_path: Path) -> None:
     (tmp_path / "one/label/c.txt").write_text("c")
     ran = bench.run("evaluate")
     assert ran.code == 3 and "c.jpg: not a picture" in ran.err and "1 of 2 samples" in ran.err
-    assert strict_json((bench.results / "results.json").read_text()) == {"Accuracy": 1.0}
+    assert strict_json((bench.results / "results.json").read_text()) == {"Accuracy": 1.0, "num_failed": 1}
     bench.add("one", "z.png", "a", "a?!")
     ran = bench.run("evaluate")
     assert "1 of 3 labels hold characters that are not in" in ran.out and "cannot be read exactly: '!' '?'" in ran.out

@@ -106,6 +106,7 @@ def test_unreadable_pictures_do_not_stop_the_others(colours: ColourJob, subtask:
         assert len(rows_of(colours)) == 9
     else:
         assert results_of(colours)["num_samples"] == 9 and lines[-1]["kpi"] == {"top_1_accuracy": 1.0}
+        assert results_of(colours)["num_failed"] == 3
 
 
 def test_a_long_list_of_failures_is_cut_on_the_screen_only(colours: ColourJob) -> None:
@@ -152,6 +153,7 @@ def test_names_that_are_not_utf8(colours: ColourJob) -> None:
         (["{task}.trt_engine={root}/two.txt"], 5, "neither a TensorRT engine nor an ONNX model"),
         (["{task}.trt_engine={root}/empty.engine"], 5, "empty.engine: the file is empty"),
         (["{task}.trt_engine={root}/cut.engine"], 5, "cut.engine: ONNX Runtime cannot load it"),
+        (["{task}.trt_engine={root}/cut.engine"], 5, "damaged or cut off: copy it again, or build it with"),
         (["{task}.trt_engine={root}/other.engine"], 5, "other.engine: the tensors are not those of this network"),
         (["{task}.gpu_ids=[]"], 2, "{task}.gpu_ids"),
         (["{task}.gpu_ids=[-1]"], 2, "{task}.gpu_ids"),
@@ -238,6 +240,23 @@ def test_binary_models(tmp_path: Path) -> None:
     assert results_of(job)["top_k_accuracy"] == 1.0
     assert job.run("inference").code == 0
     assert {row[1] for row in rows_of(job)} == {"blue", "red"}
+
+
+@pytest.mark.parametrize("head", ["logits", "sigmoid"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_binary_scores_are_one_thing_in_every_batch(tmp_path: Path, head: str, batch: int) -> None:
+    """Logits of 0 to 0.5 look like probabilities below one half; it is the model that says what they are."""
+    job = ColourJob(tmp_path, columns=1)
+    tiny_model(job.model, columns=1, head=head)
+    shutil.rmtree(job.images)
+    for red in (129, 131, 133):  # logits 0.12, 0.27, 0.43
+        picture(job.images / "red" / f"{red}.png", (red, 0, 0))
+        picture(job.images / "blue" / f"{red}.png", (255 - red, 0, 0))
+    assert job.run("gen_trt_engine").code == 0
+    for engine in (job.model, job.engine):
+        ran = job.run("evaluate", f"dataset.batch_size={batch}", f"evaluate.trt_engine={engine}")
+        assert ran.code == 0, ran.text
+        assert results_of(job)["top_k_accuracy"] == 1.0
 
 
 def test_several_gpus_are_told_and_one_is_used(colours: ColourJob) -> None:

@@ -98,7 +98,11 @@ class OnnxRuntimeBackend:
         except TaoDeployError:
             raise
         except Exception as error:
-            raise EngineError(f"{source}: ONNX Runtime cannot load it: {_first_line(error)}") from error
+            cut = "INVALID_PROTOBUF" in str(error)
+            raise EngineError(
+                f"{source}: ONNX Runtime cannot load it: {_first_line(error)}",
+                hint="The file is damaged or cut off: copy it again, or build it with gen_trt_engine." if cut else None,
+            ) from error
 
 
 def _session_of_file(blob: bytes, source: Path) -> Any:

@@ -118,7 +118,9 @@ def folder_evaluation(
     if top_k > len(classes):
         logger.warning("top_k is %d, but there are only %d classes: it is %d", top_k, len(classes), len(classes))
     k = min(top_k, len(classes))
-    return Evaluation(samples, DecodeClasses(output), TopK(classes, tuple(dict.fromkeys((k, 1)))))
+    return Evaluation(
+        samples, DecodeClasses(output, output in binding.sigmoids), TopK(classes, tuple(dict.fromkeys((k, 1))))
+    )
 
 
 def folder_inference(
@@ -141,4 +143,6 @@ def folder_inference(
     count = class_count(binding, output)
     classes = class_names(classmap, classmap_key, folders or Path(root), count, insist=False)
     classes = classes or numbered(count, classmap_key)
-    return Inference(samples, DecodeClasses(output), class_writers(keys, samples, classes, results_dir))
+    return Inference(
+        samples, DecodeClasses(output, output in binding.sigmoids), class_writers(keys, samples, classes, results_dir)
+    )
