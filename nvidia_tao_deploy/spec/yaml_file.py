@@ -31,7 +31,7 @@ class SpecFile:
         tree: nested dicts and lists.
         lines: dotted key -> line number, counted from 1.
         columns: dotted key -> column, counted from 1, where the format tells.
-        repeated: dotted keys that stand more than once (the last one counts, sections are merged).
+        repeated: dotted keys that stand more than once (the last one counts, sections are merged at every depth).
     """
 
     path: Path
@@ -107,12 +107,17 @@ def _mapping(loader: _Loader, node: yaml.MappingNode, prefix: str, spec: SpecFil
             spec.repeated.append(key)
         spec.lines[key] = key_node.start_mark.line + 1
         if isinstance(value_node, yaml.MappingNode):
-            inner = _mapping(loader, value_node, f"{key}.", spec)
-            old = result.get(name)
-            result[name] = {**old, **inner} if isinstance(old, dict) else inner
+            result[name] = _merged(result.get(name), _mapping(loader, value_node, f"{key}.", spec))
         else:
             result[name] = loader.construct_object(value_node, deep=True)
     return result
+
+
+def _merged(old: Any, new: Any) -> Any:
+    """Two sections as one, in which later values win; anything else: the later."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return {**old, **{name: _merged(old.get(name), value) for name, value in new.items()}}
 
 
 def _similar(path: Path) -> str | None:

@@ -61,8 +61,9 @@ def test_values_and_lines(tmp_path: Path) -> None:
 
 
 def test_repeated_sections_merge_and_are_told(tmp_path: Path) -> None:
-    spec = read(tmp_path, "a: {x: 1, y: 2}\na: {y: 3}\nb: 1\nb: 2\n")
-    assert spec.tree == {"a": {"x": 1, "y": 3}, "b": 2}
+    text = "a: {x: 1, y: 2, in: {p: 1, q: [1, 2]}}\na: {y: 3, in: {q: [3]}}\nb: 1\nb: 2\n"
+    spec = read(tmp_path, text)
+    assert spec.tree == {"a": {"x": 1, "y": 3, "in": {"p": 1, "q": [3]}}, "b": 2}
     assert spec.repeated == ["a", "b"]
 
 
