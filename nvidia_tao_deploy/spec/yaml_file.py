@@ -59,6 +59,9 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 def read(path: Path) -> SpecFile:
     """Read a spec file.
 
@@ -98,7 +101,7 @@ def read(path: Path) -> SpecFile:
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode, prefix: str, spec: SpecFile) -> dict[str, Any]:
-    loader.flatten_mapping(node)  # resolves '<<'
+    _resolve_merge_keys(loader, node)
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:
         name = str(loader.construct_object(key_node, deep=True))
@@ -111,6 +114,16 @@ def _mapping(loader: _Loader, node: yaml.MappingNode, prefix: str, spec: SpecFil
         else:
             result[name] = loader.construct_object(value_node, deep=True)
     return result
+
+
+def _resolve_merge_keys(loader: _Loader, node: yaml.MappingNode) -> None:
+    """Put what '<<' brings into the section; a key that the section has itself replaces it as a whole, as in YAML."""
+    own = [pair for pair in node.value if pair[0].tag != _MERGE]
+    loader.flatten_mapping(node)  # what is brought stands first; of several, the one that counts last
+    brought = {str(key.value): (key, value) for key, value in node.value[: len(node.value) - len(own)]}
+    for key, _ in own:
+        brought.pop(str(key.value), None)
+    node.value = [*brought.values(), *own]
 
 
 def _merged(old: Any, new: Any) -> Any:
