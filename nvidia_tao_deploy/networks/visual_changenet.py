@@ -111,6 +111,7 @@ class Model:
 
 @dataclass
 class Evaluate(TaskSection):
+    batch_size: int = option(-1, "pairs per batch; -1: batch_size of dataset.segment or dataset.classify", minimum=-1)
     map_size: str = option(
         "original",
         "segment: score at the pictures' size (maps enlarged, nearest) or at the network's (masks reduced)",
@@ -122,6 +123,7 @@ class Evaluate(TaskSection):
 
 @dataclass
 class Infer(TaskSection):
+    batch_size: int = option(-1, "pairs per batch; -1: batch_size of dataset.segment or dataset.classify", minimum=-1)
     map_size: str = option("original", "segment: size of the maps written", choices=SIZES)
     vis_after_n_batches: Any = ignored("every picture is written")
 
