@@ -147,7 +147,7 @@ class Inspection:
                 hint=f"Set {tables[0][0]}.csv_path to a csv file; its pictures are looked up below cal_image_dir.",
             )
         key, source = found
-        logger.info("INT8 is calibrated with the pairs of %s (%s.csv_path)", source, key)
+        logger.info("gen_trt_engine takes the pairs of %s (%s.csv_path)", source, key)
         several = self.golden_count > 1
         return [
             sample
