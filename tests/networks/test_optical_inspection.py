@@ -270,6 +270,12 @@ def test_fp16_can_do_without_calibration_data(bench: Bench, override: str) -> No
     assert "FP16: overflow is not looked for: " in ran.text and (bench.folder / "x.engine").is_file()
 
 
+def test_int8_names_the_folder_s_own_key(bench: Bench) -> None:
+    folder = "gen_trt_engine.tensorrt.calibration.cal_image_dir"
+    ran = bench.run("gen_trt_engine", "gen_trt_engine.tensorrt.data_type=INT8", f"{folder}=[/nothing]")
+    assert ran.code == 3 and f"{folder}: /nothing: no such folder." in ran.err and "images_dir" not in ran.err
+
+
 def test_int8_takes_pairs(bench: Bench) -> None:
     """Two inputs are calibrated by the same preparation that runs."""
     overrides = [
