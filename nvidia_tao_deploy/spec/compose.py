@@ -375,6 +375,7 @@ def _section(config: DictConfig, name: str, place: str) -> DictConfig:
 
 def _report(schema: type, ignored: list[str]) -> None:
     """One line for all keys without effect; a warning where one looks like a slip of the pen."""
+    ignored = [key for key in ignored if key != "model_name"]  # read already, by model_agnostic
     if not ignored:
         return
     for key in ignored:
