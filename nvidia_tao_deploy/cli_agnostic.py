@@ -116,7 +116,6 @@ def parts(words: Sequence[str]) -> tuple[str, str | None, tuple[str, ...]]:
 def usage() -> str:
     """The help text."""
     from nvidia_tao_deploy.cli_help import SPEC, SPEC_HELP, aligned
-    from nvidia_tao_deploy.spec.describe import folded
 
     options = {
         SPEC: SPEC_HELP,
@@ -129,7 +128,7 @@ def usage() -> str:
             "usage: model_agnostic <subtask> -e SPEC [key=value ...]",
             f"       model_agnostic {DEFAULT_SPECS} -m MODEL results_dir=FOLDER",
             "",
-            folded(f"Runs the network that the key {KEY} at the top of the spec names, as its own command does."),
+            f"Runs the network that the key {KEY} at the top of the spec names, as its own command does.",
             "",
             "subtasks (where the network has them):",
             *aligned({name: SUBTASK_HELP[name] for name in (*SUBTASKS, DEFAULT_SPECS)}),

@@ -12,14 +12,12 @@ from nvidia_tao_deploy.cli_arguments import CONVERT_SPECS, DEFAULT_SPECS, SUBTAS
 if TYPE_CHECKING:
     from nvidia_tao_deploy.network import Network
 
-CODES_AND_ENVIRONMENT = {
-    "exit codes": "0 done, 2 command line or spec, 3 data, 4 engine build, 5 engine load or run, 1 other, "
-    "130 Ctrl-C, 143 SIGTERM, 129 SIGHUP",
-    "environment": "TAO_DEPLOY_BACKEND (tensorrt, tensorrt_rtx, onnxruntime), TAO_DEPLOY_WORKERS (reading threads), "
-    "TAO_DEPLOY_THREADS (ONNX Runtime threads), TAO_LOGGING_LEVEL, CUDA_VISIBLE_DEVICES",
-}
-LEAST_RIGHT = 30
-"""Where a terminal leaves fewer characters than this to the second of two columns, it goes below the first."""
+CODES_AND_ENVIRONMENT = """\
+exit codes: 0 done, 2 command line or spec, 3 data, 4 engine build, 5 engine load or run, 1 other,
+            130 Ctrl-C, 143 SIGTERM, 129 SIGHUP
+environment: TAO_DEPLOY_BACKEND (tensorrt, tensorrt_rtx, onnxruntime), TAO_DEPLOY_WORKERS (reading threads),
+             TAO_DEPLOY_THREADS (ONNX Runtime threads), TAO_LOGGING_LEVEL, CUDA_VISIBLE_DEVICES"""
+
 
 SPEC, SPEC_HELP = "-e, --experiment_spec_file SPEC", "YAML file, relative to the current folder"
 WITH_FLAGS, WITH_FLAGS_HELP = (
@@ -30,34 +28,29 @@ WITH_FLAGS, WITH_FLAGS_HELP = (
 
 def usage(network: Network, subtask: str) -> str:
     """The help text of the command (subtask "") or of one subtask with the keys that it reads."""
-    from nvidia_tao_deploy.spec.describe import folded, key_table
+    from nvidia_tao_deploy.spec.describe import key_table
 
     lines = [
         f"usage: {network.name} {subtask or '<subtask>'} {_arguments(network, subtask)}",
         "",
-        folded(network.summary[:1].upper() + network.summary[1:] + "."),
+        network.summary[:1].upper() + network.summary[1:] + ".",
         "",
     ]
     if subtask:
-        lines.append(folded(f"{subtask}: {SUBTASK_HELP[subtask]}"))
+        lines.append(f"{subtask}: {SUBTASK_HELP[subtask]}")
     else:
         lines += ["subtasks:", *aligned({name: SUBTASK_HELP[name] for name in subtasks_of(network)})]
-        lines += ["", folded(f"'{network.name} <subtask> --help' lists the spec keys of a subtask.")]
-    lines += ["", "options:", *aligned(_options(network, subtask)), ""]
-    lines += [folded(f"{name}: {text}", len(name) + 2) for name, text in CODES_AND_ENVIRONMENT.items()]
+        lines += ["", f"'{network.name} <subtask> --help' lists the spec keys of a subtask."]
+    lines += ["", "options:", *aligned(_options(network, subtask)), "", CODES_AND_ENVIRONMENT]
     if subtask in network.subtasks:
         lines += ["", "spec keys:", key_table(network.schema, subtask)]
     return "\n".join(lines)
 
 
 def aligned(rows: Mapping[str, str]) -> list[str]:
-    """Two columns, indented by two; the second one in lines of its own where the terminal is too narrow for both."""
-    from nvidia_tao_deploy.spec.describe import folded, terminal_width
-
+    """Two columns, indented by two."""
     width = max(map(len, rows))
-    if terminal_width() - width - 4 >= LEAST_RIGHT:
-        return [folded(f"  {left.ljust(width)}  {right}", width + 4) for left, right in rows.items()]
-    return [line for left, right in rows.items() for line in (f"  {left}", folded(f"      {right}", 6))]
+    return [f"  {left.ljust(width)}  {right}" for left, right in rows.items()]
 
 
 def _arguments(network: Network, subtask: str) -> str:

@@ -109,18 +109,6 @@ def test_options_of_help_are_aligned(command: str) -> None:
     assert len(options) >= 3 and len(starts) == 1, options
 
 
-@pytest.mark.parametrize("width", [70, 80, 200])
-def test_help_keeps_to_the_terminal_s_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    wide = {name: run_here(name, "", "--help").out for name in registry.COMMANDS}
-    monkeypatch.setenv("COLUMNS", str(width))
-    for name in registry.COMMANDS:
-        text = run_here(name, "", "--help").out
-        assert max(map(len, text.splitlines())) <= width, name
-        assert text.split() == wide[name].split()
-    for subtask in ("gen_trt_engine", "evaluate", "default_specs"):
-        assert max(map(len, run_here("ml_recog", subtask, "--help").out.splitlines())) <= width
-
-
 def test_help_of_specs_shows_their_own_usage() -> None:
     ran = run_here("dino", "default_specs", "--help")
     assert ran.out.startswith("usage: dino default_specs results_dir=FOLDER\n") and "-e" not in ran.out.split()

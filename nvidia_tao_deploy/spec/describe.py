@@ -17,25 +17,13 @@ LEAST_MEANING = 40
 """Fewer characters than this for the last column are no table any more."""
 
 
-def terminal_width() -> int:
-    """Characters per line of help; 120 where the output is no terminal, and at most 160."""
-    return min(shutil.get_terminal_size((120, 24)).columns, 160)
-
-
-def folded(text: str, indent: int = 0) -> str:
-    """A text in lines of the terminal's width, of which all but the first are indented; words stay whole."""
-    return textwrap.fill(
-        text, terminal_width(), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-    )
-
-
 def key_table(schema: type, subtask: str | None, width: int = 0) -> str:
     """Keys that a subtask reads: its own section and those that no subtask owns (all keys for None).
 
     Columns: key, type, default, meaning (with choices and bounds). Where `width` (characters; 0: the terminal's) leaves
     too little for the last one, each key has lines of its own instead.
     """
-    width = width or terminal_width()
+    width = width or min(shutil.get_terminal_size((120, 24)).columns, 160)
     rows = [
         (key.name, key.type_name, _value(key.default), _meaning(key))
         for key in schemas.keys(schema)
