@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,8 @@ LEVEL_VARIABLE = "TAO_LOGGING_LEVEL"
 _LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 PLAIN_PROGRESS_SECONDS = 10.0
 FILE_COLUMNS = 120
+FOLDED, BORDER = 10, 3
+"""Characters: texts in tables may fold to so many, and what stands between two columns."""
 
 
 def level() -> int:
@@ -183,22 +185,65 @@ def progress(title: str, total: int) -> Iterator[Any]:
 
 
 def show_table(table: Table) -> None:
-    """Print a table; numbers right-aligned, floats with 4 decimals."""
-    from rich.table import Table as RichTable
-
-    shown = RichTable(title=table.title, title_justify="left")
-    for index, column in enumerate(table.columns):
-        numeric = table.rows and all(isinstance(row[index], (int, float)) for row in table.rows)
-        shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in table.rows:
-        shown.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
-    console().print(shown)
+    """Print a table; numbers right-aligned, floats with 4 decimals. One that is too wide for the terminal is cut into
+    several, each with the first column: numbers stay whole."""
+    _print(table, console())
     for handler in logging.getLogger("nvidia_tao_deploy").handlers:
         if isinstance(handler, logging.FileHandler) and handler.stream:  # the job log
             handler.acquire()
             try:
                 with suppress(OSError):  # as with its other lines: a full disk under a log fails no task
-                    _file_console(handler.stream).print(shown)
+                    _print(table, _file_console(handler.stream))
                     handler.flush()
             finally:
                 handler.release()
+
+
+def _print(table: Table, target: Console) -> None:
+    from rich.table import Table as RichTable
+
+    for places in _side_by_side(table, target.width):
+        shown = RichTable(title=table.title, title_justify="left")
+        for place in places:
+            numeric = _is_numeric(table, place)
+            tight = _least_width(table, place) if numeric and not _fits(table, places, target.width) else None
+            justify: Any = "right" if numeric else "left"
+            shown.add_column(table.columns[place], justify=justify, overflow="fold", width=tight)
+        for row in table.rows:
+            shown.add_row(*(_text(row[place]) for place in places))
+        target.print(shown)
+
+
+def _fits(table: Table, places: Sequence[int], width: int) -> bool:
+    """Whether the columns have room as they are, nothing folded."""
+    cells = [(table.columns[place], *(_text(row[place]) for row in table.rows)) for place in places]
+    return sum(max(map(len, column)) + BORDER for column in cells) < width
+
+
+def _side_by_side(table: Table, width: int) -> list[list[int]]:
+    """Places of the columns that fit into a line of `width` characters, the first one in each group."""
+    groups = [[0]]
+    room = first = width - 1 - _least_width(table, 0) - BORDER
+    for place in range(1, len(table.columns)):
+        need = _least_width(table, place) + BORDER
+        if need > room and len(groups[-1]) > 1:
+            groups.append([0])
+            room = first
+        groups[-1].append(place)
+        room -= need
+    return groups
+
+
+def _least_width(table: Table, place: int) -> int:
+    """Characters that a column needs: whole numbers and the words above them; texts fold, so of them a few."""
+    cells = max((len(_text(row[place])) for row in table.rows), default=0)
+    words = max(map(len, table.columns[place].split()), default=0)
+    return max(cells, min(words, FOLDED)) if _is_numeric(table, place) else min(max(cells, words), FOLDED)
+
+
+def _is_numeric(table: Table, place: int) -> bool:
+    return bool(table.rows) and all(isinstance(row[place], (int, float)) for row in table.rows)
+
+
+def _text(cell: object) -> str:
+    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)

@@ -18,6 +18,7 @@ from nvidia_tao_deploy.signature import Binding, Signature
 if TYPE_CHECKING:
     import numpy as np
 
+    from nvidia_tao_deploy.engine.contract import TensorInfo
     from nvidia_tao_deploy.spec.flags import Flag
     from nvidia_tao_deploy.spec.migrate import Migration
     from nvidia_tao_deploy.transforms.geometry import Geometry
@@ -208,6 +209,8 @@ class Network:
         calibration: spec -> samples to calibrate INT8 with, where they are no pictures of cal_image_dir.
         axes: spec -> {symbol of the signature's input shape: (min, opt, max)} for open axes other than the batch.
         adjust: spec -> spec changes that the contract asks for (with a log line); in place.
+        fit: gen_trt_engine: (spec, inputs of the model) -> spec changes that follow from them, for keys that an engine
+            can be built without (with a log line); in place.
         migrations: how keys of older releases become today's.
         subtasks: those that the network has.
         flags: options of the command line, for networks whose specs are protobuf text (YAML works for them too).
@@ -225,6 +228,7 @@ class Network:
     calibration: Callable[[Any], Sequence[Sample]] | None = None
     axes: Callable[[Any], Mapping[str, tuple[int, int, int]]] = _no_axes
     adjust: Callable[[Any], None] = lambda spec: None
+    fit: Callable[[Any, Sequence[TensorInfo]], None] = lambda spec, inputs: None
     migrations: tuple[Migration, ...] = ()
     subtasks: tuple[str, ...] = field(default=SUBTASKS)
     flags: tuple[Flag, ...] = ()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import pty
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.network import Table
@@ -126,3 +128,22 @@ def test_terminal() -> None:
         # a log line stands alone in its line although the bar is alive
         assert re.search(rf"(^|[\r\n])\s*(\d\d:\d\d:\d\d)?\s*INFO\s+line \[{index}\] :key:\s*[\r\n]", plain), plain
     assert "4/4" in plain and re.search(r"\d+\.\d/s", plain) and "last" in plain
+
+
+def test_a_table_that_is_too_wide_is_cut_between_columns() -> None:
+    names = [f"number {index}" for index in range(15)]
+    table = Table("Counts", ("", *names), tuple((name, *range(10**7, 10**7 + 15)) for name in names))
+    file = io.StringIO()
+    logs._print(table, Console(file=file, width=80))
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80 and file.getvalue().count("Counts") == 3
+    for number in range(15):
+        assert sum(str(10**7 + number) in line for line in lines) == 15
+    assert sum(line.startswith("│ number 3 ") for line in lines) == 3
+
+
+def test_a_table_that_fits_is_one() -> None:
+    file = io.StringIO()
+    logs._print(Table("Few", ("class", "recall = top-1"), (("a", 0.5), ("b", 1))), Console(file=file, width=80))
+    assert "recall = top-1" in file.getvalue() and "0.5000" in file.getvalue()
+    assert file.getvalue().count("Few") == 1

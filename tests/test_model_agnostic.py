@@ -107,6 +107,11 @@ def test_default_specs(tmp_path: Path, option: list[str]) -> None:
     assert written["dataset"]["pixel_std"] == [0.226, 0.226, 0.226] and written["evaluate"]["batch_size"] == 4
 
 
+def test_the_key_that_names_the_network_is_not_called_ignored(colours: ColourJob) -> None:
+    ran = agnostic("evaluate", "-e", named(colours, "classification_pyt"), "train.lr=1")
+    assert ran.code == 0 and "Ignored (read only by training or by other tools): train.lr\n" in ran.out
+
+
 def test_help(colours: ColourJob) -> None:
     for words in ((), ("--help",), ("evaluate", "-h")):
         ran = agnostic(*words)

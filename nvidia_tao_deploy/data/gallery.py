@@ -40,13 +40,17 @@ WORTH_THREADS = 1 << 30
 reading threads keep busy takes many times longer than the product itself."""
 
 
+EXTERNAL = b"\x0a\x08location"
+"""What protobuf writes in an ONNX file for weights that lie in another one: the key of the entry that names it."""
+
+
 @dataclass(frozen=True, slots=True)
 class GalleryCache:
     """The file that keeps a gallery, and what decides whether it still holds.
 
     Attributes:
         file: a NumPy .npz file.
-        engine: the engine file; its content counts.
+        engine: the engine file; its content counts, and that of the files beside it that hold its weights.
         preprocessing: everything else that the embeddings depend on, as text.
     """
 
@@ -139,10 +143,21 @@ def _blas() -> ThreadpoolController:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
+    """Of an engine, and of the files beside it that hold its weights: without those, an .onnx file exported again after
+    more training may be the same to the byte."""
+    digest, outside, end = hashlib.sha256(), False, b""
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
+            outside = outside or EXTERNAL in end + chunk
+            end = chunk[-len(EXTERNAL) :]
+    if outside:  # onnx is slow to import
+        from nvidia_tao_deploy.graph.model import file_sha256
+
+        try:
+            return file_sha256(path)
+        except Exception:  # a plan that holds these bytes by chance makes protobuf raise nearly anything
+            logger.debug("%s: no ONNX model", path)
     return digest.hexdigest()
 
 

@@ -131,7 +131,8 @@ def read_pairs(source: Path, images: Path, views: Lights, several: bool, labelle
 
     Args:
         source: the csv file, UTF-8, with a header.
-        images: what the paths are relative to.
+        images: what the paths are relative to; an absolute one that is there counts as it stands, unless it is a folder
+            of `images` as well.
         views: how the pictures of an object are named.
         several: golden pictures are all those of the golden folder, whatever their names.
         key: spec section of the file, for messages.
@@ -157,6 +158,7 @@ def read_pairs(source: Path, images: Path, views: Lights, several: bool, labelle
         )
     seen: set[str] = set()
     shared: dict[tuple[str, str], tuple[Path, ...]] = {}
+    folders: dict[str, Path] = {}
     samples = []
     for row, (number, cells) in enumerate(rows):
         fault = _fault(cells, header, places.get(LABEL), f"{source}, line {number}")
@@ -166,13 +168,23 @@ def read_pairs(source: Path, images: Path, views: Lights, several: bool, labelle
         shown = shown if shown not in seen else f"{shown} (line {number})"
         seen.add(shown)
         target = int(cells[places[LABEL]].strip().upper() != PASS) if labelled else None
-        folder = images / golden.lstrip("/")
-        paths = views.paths(images / unit.lstrip("/"), name)
+        for cell in (unit, golden):
+            folders[cell] = folders.get(cell) or _folder(images, cell)
+        folder = folders[golden]
+        paths = views.paths(folders[unit], name)
         goldens: tuple[Path, ...] = ()
         if not several:  # many units share a golden picture: its paths are made, and later hashed, once
             goldens = shared.get((golden, name)) or shared.setdefault((golden, name), views.paths(folder, name))
         samples.append(PairSample(shown, paths[0], target, paths, goldens, folder, row, fault))
     return PairTable(source, header, tuple(tuple(cells) for _, cells in rows), tuple(samples))
+
+
+def _folder(images: Path, cell: str) -> Path:
+    """The folder that a cell means: os.path.join, by which TAO Deploy makes it, takes an absolute path as it is."""
+    below = images / cell.lstrip("/")
+    if cell.startswith("/") and not below.is_dir() and Path(cell).is_dir():
+        return Path(cell)
+    return below
 
 
 def _fault(cells: list[str], header: tuple[str, ...], label: int | None, where: str) -> str:

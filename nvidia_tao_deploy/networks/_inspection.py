@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional  # noqa: UP035  (see spec.common)
 
 from nvidia_tao_deploy.data.pairs import GoldenFolders, Lights, PairTable, first_table, lights, read_pairs
 from nvidia_tao_deploy.engine.contract import DYNAMIC
-from nvidia_tao_deploy.errors import EngineError, SpecError
+from nvidia_tao_deploy.errors import DataError, EngineError, SpecError
 from nvidia_tao_deploy.network import Decode, Evaluation, Inference
 from nvidia_tao_deploy.signature import Binding
 from nvidia_tao_deploy.spec.fields import ignored, option, section
@@ -146,8 +146,11 @@ class Inspection:
                 f"Calibration needs pairs: none of {', '.join(f'{key}.csv_path' for key, _ in tables)} is there.",
                 hint=f"Set {tables[0][0]}.csv_path to a csv file; its pictures are looked up below cal_image_dir.",
             )
+        absent = [folder for folder in folders if not Path(folder).is_dir()]
+        if absent:
+            raise DataError(f"gen_trt_engine.tensorrt.calibration.cal_image_dir: {absent[0]}: no such folder.")
         key, source = found
-        logger.info("INT8 is calibrated with the pairs of %s (%s.csv_path)", source, key)
+        logger.info("gen_trt_engine takes the pairs of %s (%s.csv_path)", source, key)
         several = self.golden_count > 1
         return [
             sample

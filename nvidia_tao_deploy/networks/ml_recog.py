@@ -17,7 +17,7 @@ from nvidia_tao_deploy.network import Evaluation, Inference, Network, Reference,
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.common import Experiment, TaskSection
 from nvidia_tao_deploy.spec.compose import require
-from nvidia_tao_deploy.spec.fields import MISSING, ignored, option, section
+from nvidia_tao_deploy.spec.fields import ignored, option, section
 from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare
 from nvidia_tao_deploy.transforms.resize import StretchCrop
 from nvidia_tao_deploy.transforms.statistics import pixel_statistics
@@ -71,7 +71,7 @@ class Evaluate(TaskSection):
 class Infer(TaskSection):
     batch_size: int = option(1, "pictures per batch", minimum=1)
     topk: int = option(1, "neighbours listed per picture", minimum=1)
-    input_path: Optional[str] = option(MISSING, "picture or folder to recognise; not set: dataset.val_dataset.query")
+    input_path: Optional[str] = option(None, "picture or folder to recognise; null: dataset.val_dataset.query")
     inference_input_type: str = option(
         "classification_folder",
         "image: one file; image_folder: without sub-folders; classification_folder: with them, their names being the "

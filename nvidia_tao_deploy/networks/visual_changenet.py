@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, List, Optional  # noqa: UP035  (see spec.common)
@@ -14,7 +15,7 @@ from nvidia_tao_deploy.data.change_lists import ChangeFolders
 from nvidia_tao_deploy.data.masks import MaskReader
 from nvidia_tao_deploy.decode.pairs import DefectProbability, ModelDistance
 from nvidia_tao_deploy.decode.segmentation import SIZES, DecodeSegmentation
-from nvidia_tao_deploy.engine.contract import DYNAMIC
+from nvidia_tao_deploy.engine.contract import DYNAMIC, TensorInfo
 from nvidia_tao_deploy.errors import DataError, EngineError, SpecError
 from nvidia_tao_deploy.network import Decode, Evaluation, Inference, Network, Prepare, Sample, Writer
 from nvidia_tao_deploy.networks import _inspection
@@ -111,6 +112,7 @@ class Model:
 
 @dataclass
 class Evaluate(TaskSection):
+    batch_size: int = option(-1, "pairs per batch; -1: batch_size of dataset.segment or dataset.classify", minimum=-1)
     map_size: str = option(
         "original",
         "segment: score at the pictures' size (maps enlarged, nearest) or at the network's (masks reduced)",
@@ -122,6 +124,7 @@ class Evaluate(TaskSection):
 
 @dataclass
 class Infer(TaskSection):
+    batch_size: int = option(-1, "pairs per batch; -1: batch_size of dataset.segment or dataset.classify", minimum=-1)
     map_size: str = option("original", "segment: size of the maps written", choices=SIZES)
     vis_after_n_batches: Any = ignored("every picture is written")
 
@@ -153,6 +156,21 @@ def adjust(spec: Spec) -> None:
         if spec.task == "classify":
             logger.info("task is not set; taken to be classify, because only dataset.classify is given")
     enough_workspace(spec, spec.model.backbone.type)
+
+
+def fit(spec: Spec, inputs: Sequence[TensorInfo]) -> None:
+    """Take task and number of golden pictures from the model: TAO Deploy builds any model, whatever they say."""
+    shapes = {info.name: info.shape for info in inputs}
+    tasks = {"segment": {BEFORE, AFTER}, "classify": {UNIT, GOLDEN}}
+    task = next((name for name, wanted in tasks.items() if wanted == set(shapes)), spec.task)
+    if task != spec.task:
+        logger.info("task is %s for this engine, not %s: the inputs are %s", task, spec.task, ", ".join(shapes))
+        spec.task = task
+    golden, data = shapes.get(GOLDEN, ()), spec.dataset.classify
+    count = 1 if len(golden) == 4 else golden[1] if len(golden) == 5 else DYNAMIC
+    if count not in (DYNAMIC, data.num_golden):
+        logger.info("dataset.classify.num_golden is %d for this engine, not %d: by input_2", count, data.num_golden)
+        data.num_golden = count
 
 
 def _classify(spec: Spec) -> bool:
@@ -346,6 +364,7 @@ NETWORKS = {
         calibration=calibration,
         axes=axes,
         adjust=adjust,
+        fit=fit,
         migrations=(Migration("model.classify.diff_module", "model.classify.difference_module"),),
     )
 }

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 logger = logging.getLogger(__name__)
+SHOWN_FAILURES = 10
+"""Pictures that cannot be read and are named; there may be thousands where a folder is wrong."""
 READ_AHEAD = 2
 """Batches that are being read while one is used."""
 
@@ -56,7 +58,7 @@ class CalibrationFeed:
         batch_size: rows of every batch; 1 where `prepare.shapes` is None.
         batches: number of batches.
         seed: decides which samples are taken: the first `batch_size * batches` of `order`. One that cannot be read is
-            replaced, with a warning, by the next of the order that nobody uses yet.
+            replaced, with a warning (for the first ten), by the next of the order that nobody uses yet.
         key: spec key of the data, for messages.
 
     Raises:
@@ -79,7 +81,7 @@ class CalibrationFeed:
         ordered = order(samples, seed)
         self._chosen, self._spare = ordered[: self._wanted], ordered[self._wanted :]
         self._facts = {"pictures": len(samples), "used": self._wanted, "seed": seed}
-        self._samples = samples
+        self._samples, self._replaced = samples, 0
 
     def __len__(self) -> int:
         return self.batches
@@ -116,7 +118,7 @@ class CalibrationFeed:
         Raises:
             DataError: too few samples can be read.
         """
-        spare = deque(self._spare)
+        spare, self._replaced = deque(self._spare), 0
         reader = Reader(self._prepare)
         try:
             with logs.progress("calibration", self._wanted) as bar:
@@ -126,6 +128,8 @@ class CalibrationFeed:
                     bar.advance(len(reading.samples))
         finally:
             reader.close()
+            if self._replaced > SHOWN_FAILURES:
+                logger.warning("... and %d more that cannot be read", self._replaced - SHOWN_FAILURES)
 
     def _read(self, reader: Reader) -> Iterator[Reading]:
         starts = iter(range(0, self._wanted, self.batch_size))
@@ -157,7 +161,9 @@ class CalibrationFeed:
                         "its place.",
                         hint="Give more pictures, or a smaller cal_batches.",
                     )
-                logger.warning("%s Calibrating with %s in its place.", result.message, spare[0].name)
+                self._replaced += 1
+                if self._replaced <= SHOWN_FAILURES:
+                    logger.warning("%s Calibrating with %s in its place.", result.message, spare[0].name)
                 result = self._read_in_place(reader, reading, spare.popleft(), index)
 
     def _read_in_place(self, reader: Reader, reading: Reading, sample: Sample, index: int) -> Any:

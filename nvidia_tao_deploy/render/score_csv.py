@@ -19,6 +19,8 @@ COLUMN = "output_score"
 class ScoreCsv:
     """Every line of the table in its order, with header; the score is a plain number, empty for a pair that failed.
 
+    A table that has the column of scores, being the result of an earlier run, gets the new ones in its place.
+
     Args:
         path: the file to write.
         table: the csv that the samples come from.
@@ -40,7 +42,8 @@ class ScoreCsv:
     def finish(self) -> list[Path]:
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
-        rows.writerow((*self._table.header, COLUMN))
-        rows.writerows((*cells, score) for cells, score in zip(self._table.rows, self._scores, strict=True))
+        kept = [place for place, name in enumerate(self._table.header) if name != COLUMN]
+        columns = [self._table.header, *self._table.rows], [COLUMN, *self._scores]
+        rows.writerows([*(cells[place] for place in kept), score] for cells, score in zip(*columns, strict=True))
         write_atomic(self._path, text.getvalue())
         return [self._path]

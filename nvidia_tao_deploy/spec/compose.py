@@ -18,7 +18,7 @@ from nvidia_tao_deploy.spec import schema as schemas
 from nvidia_tao_deploy.spec.fields import MISSING
 from nvidia_tao_deploy.spec.flags import Assignment
 from nvidia_tao_deploy.spec.migrate import COMMON, Migration, find, migrate, put
-from nvidia_tao_deploy.spec.sections import detach_above, is_interpolation, unlock, with_sections
+from nvidia_tao_deploy.spec.sections import detach_above, is_interpolation, open_mappings, unlock, with_sections
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -68,7 +68,9 @@ def compose(
     """
     file = _read(schema, path, protobuf) if path else yaml_file.SpecFile(Path("command line"), {})
     for key in file.repeated:
-        logger.warning("%s stands more than once; the last value counts", file.where(key))
+        several = isinstance(find(file.tree, key)[1], dict)
+        what = "the sections are merged, and the last value of each key counts" if several else "the last value counts"
+        logger.warning("%s stands more than once; %s", file.where(key), what)
     moves = COMMON + migrations
     for old, new, counts in migrate(file.tree, moves):
         if not counts:
@@ -277,6 +279,7 @@ def _override(schema: type, merged: DictConfig, overrides: Sequence[_Override], 
         try:
             if not item.delete:
                 detach_above(merged, item.key)
+                open_mappings(merged, item.key, isinstance(value, dict))
                 OmegaConf.update(merged, item.key, value, merge=True, force_add=True)
             elif not _delete(merged, item.key):
                 logger.warning("%s: there is no such key to delete", place)
@@ -284,6 +287,9 @@ def _override(schema: type, merged: DictConfig, overrides: Sequence[_Override], 
             given: dict[str, Any] = {}
             put(given, item.key, value)
             raise _type_error(schema, error, place, given) from error
+        except ValueError as error:  # a.b.c=x, where a.b is a list: only numbers stand for places in it
+            whole = item.key.rpartition(".")[0]
+            raise SpecError(f"{place}: no such place in a list", f"Replace the list: {whole}=[...]") from error
     return merged
 
 
@@ -334,8 +340,10 @@ def _build(defaults: Any, config: DictConfig, where: Callable[[str], str], prefi
     values: dict[str, Any] = {}
     for name, (kind, field) in schemas.fields(type(defaults)).items():
         key = f"{prefix}{name}"
-        if name not in config and not OmegaConf.is_missing(config, name):
-            continue  # deleted with ~key: the default
+        if name not in config and not OmegaConf.is_missing(config, name):  # deleted with ~key: the default
+            if getattr(defaults, name) == MISSING:
+                values[name] = None
+            continue
         if dataclasses.is_dataclass(kind):
             section = _section(config, name, where(key))
             values[name] = _build(getattr(defaults, name), section, where, f"{key}.")
@@ -370,6 +378,7 @@ def _section(config: DictConfig, name: str, place: str) -> DictConfig:
 
 def _report(schema: type, ignored: list[str]) -> None:
     """One line for all keys without effect; a warning where one looks like a slip of the pen."""
+    ignored = [key for key in ignored if key != "model_name"]  # read already, by model_agnostic
     if not ignored:
         return
     for key in ignored:

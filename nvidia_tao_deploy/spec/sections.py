@@ -72,6 +72,22 @@ def detach_above(config: DictConfig, key: str) -> None:
         node = node[part]
 
 
+def open_mappings(config: DictConfig, key: str, itself: bool) -> None:
+    """Make mappings that are null empty, on the way to a dotted key (and at the key `itself`), so that a key can be set
+    in them: OmegaConf merges nothing into null."""
+    from omegaconf import DictConfig
+
+    parts = key.split(".")
+    node = config
+    for part in parts if itself else parts[:-1]:
+        child = node._get_node(part) if isinstance(node, DictConfig) else None
+        if not isinstance(child, DictConfig) or child._is_interpolation():
+            return
+        if child._is_none() or child._is_missing():
+            node[part] = {}
+        node = node[part]
+
+
 def _as_declared(config: DictConfig, name: str, values: Any) -> Any:
     """The values in a section of the type that the schema has at this place, where it has one."""
     from omegaconf import OmegaConf

@@ -31,7 +31,7 @@ class SpecFile:
         tree: nested dicts and lists.
         lines: dotted key -> line number, counted from 1.
         columns: dotted key -> column, counted from 1, where the format tells.
-        repeated: dotted keys that stand more than once (the last one counts, sections are merged).
+        repeated: dotted keys that stand more than once (the last one counts, sections are merged at every depth).
     """
 
     path: Path
@@ -57,6 +57,9 @@ _Loader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+
+
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 def read(path: Path) -> SpecFile:
@@ -98,7 +101,7 @@ def read(path: Path) -> SpecFile:
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode, prefix: str, spec: SpecFile) -> dict[str, Any]:
-    loader.flatten_mapping(node)  # resolves '<<'
+    _resolve_merge_keys(loader, node)
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:
         name = str(loader.construct_object(key_node, deep=True))
@@ -107,12 +110,27 @@ def _mapping(loader: _Loader, node: yaml.MappingNode, prefix: str, spec: SpecFil
             spec.repeated.append(key)
         spec.lines[key] = key_node.start_mark.line + 1
         if isinstance(value_node, yaml.MappingNode):
-            inner = _mapping(loader, value_node, f"{key}.", spec)
-            old = result.get(name)
-            result[name] = {**old, **inner} if isinstance(old, dict) else inner
+            result[name] = _merged(result.get(name), _mapping(loader, value_node, f"{key}.", spec))
         else:
             result[name] = loader.construct_object(value_node, deep=True)
     return result
+
+
+def _resolve_merge_keys(loader: _Loader, node: yaml.MappingNode) -> None:
+    """Put what '<<' brings into the section; a key that the section has itself replaces it as a whole, as in YAML."""
+    own = [pair for pair in node.value if pair[0].tag != _MERGE]
+    loader.flatten_mapping(node)  # what is brought stands first; of several, the one that counts last
+    brought = {str(key.value): (key, value) for key, value in node.value[: len(node.value) - len(own)]}
+    for key, _ in own:
+        brought.pop(str(key.value), None)
+    node.value = [*brought.values(), *own]
+
+
+def _merged(old: Any, new: Any) -> Any:
+    """Two sections as one, in which later values win; anything else: the later."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return {**old, **{name: _merged(old.get(name), value) for name, value in new.items()}}
 
 
 def _similar(path: Path) -> str | None:

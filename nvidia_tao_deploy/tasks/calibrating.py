@@ -16,7 +16,7 @@ from nvidia_tao_deploy.data.pictures import picture_samples
 from nvidia_tao_deploy.engine.calibration import obtain, qat
 from nvidia_tao_deploy.engine.calibration.obtain import SECTION
 from nvidia_tao_deploy.engine.contract import DYNAMIC, BuildPlan, Calibration
-from nvidia_tao_deploy.errors import BuildError, DataError, SpecError
+from nvidia_tao_deploy.errors import BuildError, DataError, EngineError, SpecError
 from nvidia_tao_deploy.files import check_writable
 from nvidia_tao_deploy.network import Sample
 from nvidia_tao_deploy.pipeline.calibration import CalibrationFeed
@@ -94,7 +94,7 @@ def _overflow_check(context: Context, model: Model) -> Calibration | None:
     keys = context.spec.gen_trt_engine.tensorrt.calibration
     try:
         feed = picture_feed(context, model, _batch_size(keys.cal_batch_size, model), keys.cal_batches)
-    except DataError as error:
+    except (SpecError, DataError, EngineError) as error:
         logger.info("FP16: overflow is not looked for: %s", error.message)
         return None
     return Calibration(feed.__iter__, len(feed), feed.batch_size)

@@ -9,14 +9,7 @@ import logging
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.files import to_json, write_atomic
 from nvidia_tao_deploy.tasks.context import Context
-from nvidia_tao_deploy.tasks.running import (
-    opened_engine,
-    pipeline,
-    report_failures,
-    results,
-    run_reference,
-    sample_count,
-)
+from nvidia_tao_deploy.tasks.running import opened_engine, pipeline, report_failures, results, run_reference
 from nvidia_tao_deploy.tasks.writing import Ordered, finish
 
 logger = logging.getLogger(__name__)
@@ -37,9 +30,8 @@ def run(context: Context) -> None:
                 ordered.add(frame, prediction)
             ordered.drain()
     finish(context, writers)
-    unusable += running.failures
     if len(running.failures) == len(job.samples):
-        report_failures(context, unusable, sample_count(job))  # raises: nothing can be scored
+        report_failures(context, job, unusable, running.failures)  # raises: nothing can be scored
     report = job.metric.compute()
     found = dict(report.results)
     if unusable:  # figures of a part of the data say so themselves, wherever the file is copied to
@@ -52,4 +44,4 @@ def run(context: Context) -> None:
     for name in ("results.json", *report.files):
         logger.info("Written: %s", context.folder / name)
     context.status.kpi(report.kpi)
-    report_failures(context, unusable, sample_count(job))
+    report_failures(context, job, unusable, running.failures)

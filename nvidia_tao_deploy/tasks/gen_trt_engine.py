@@ -49,6 +49,7 @@ def run(context: Context) -> None:
     from nvidia_tao_deploy.graph import model as graph
 
     model = graph.load(source)
+    context.network.fit(context.spec, model.inputs)
     context.network.signature(context.spec).bind(model.inputs, model.outputs, source, BuildError)
     if section.batch_size != -1:
         model = graph.fix_batch(model, section.batch_size)

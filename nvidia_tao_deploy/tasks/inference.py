@@ -5,14 +5,7 @@
 from __future__ import annotations
 
 from nvidia_tao_deploy.tasks.context import Context
-from nvidia_tao_deploy.tasks.running import (
-    opened_engine,
-    pipeline,
-    report_failures,
-    results,
-    run_reference,
-    sample_count,
-)
+from nvidia_tao_deploy.tasks.running import opened_engine, pipeline, report_failures, results, run_reference
 from nvidia_tao_deploy.tasks.writing import Ordered, finish
 
 
@@ -29,4 +22,4 @@ def run(context: Context) -> None:
                 ordered.add(frame, prediction)
             ordered.drain()
     finish(context, job.writers)
-    report_failures(context, [*unusable, *running.failures], sample_count(job))
+    report_failures(context, job, unusable, running.failures)

@@ -111,13 +111,12 @@ def run_reference(context: Context, opened: Opened, job: Evaluation | Inference)
     with pipeline(context, opened, reference.decode) as running:
         for frame, prediction in results(context, running, reference.samples, reference.name):
             reference.collector.add(frame, prediction)
-    reference.collector.finish(complete=not running.failures)
+    try:
+        reference.collector.finish(complete=not running.failures)
+    except DataError:
+        _name(context, running.failures, f"{len(running.failures)} samples of the {reference.name} could not be used")
+        raise
     return running.failures
-
-
-def sample_count(job: Evaluation | Inference) -> int:
-    """All samples of a job, those that it compares with included."""
-    return len(job.samples) + (len(job.reference.samples) if job.reference else 0)
 
 
 def results(
@@ -148,25 +147,35 @@ def results(
     context.status.write(State.RUNNING, text, samples=len(samples), seconds=round(seconds, 3), rate=round(rate, 2))
 
 
-def report_failures(context: Context, failures: Sequence[Failure], total: int) -> None:
-    """Name what could not be used, in the log and in status.json.
+def report_failures(
+    context: Context, job: Evaluation | Inference, of_reference: Sequence[Failure], of_job: Sequence[Failure]
+) -> None:
+    """Name what could not be used of the samples, and of those they are compared with, in the log and in status.json.
 
     Raises:
         DataError: when there are failures: everything else is done and written by then, and the exit code says so.
     """
-    if not failures:
+    if not of_reference and not of_job:
         return
+    counts, used = [], len(job.samples) - len(of_job)
+    if of_reference and job.reference:
+        counts.append(f"{len(of_reference)} of {len(job.reference.samples)} samples of the {job.reference.name}")
+    if of_job:
+        counts.append(f"{len(of_job)} of {len(job.samples)} samples")
+    text = f"{' and '.join(counts)} could not be used"
+    _name(context, [*of_reference, *of_job], text)
+    rest = f"the results are of the other {used}" if of_job else "the results are without them"
+    raise DataError(f"{text}; {rest if used else 'there is no result'}.", hint="The list is above and in status.json.")
+
+
+def _name(context: Context, failures: Sequence[Failure], text: str) -> None:
+    """Each failure with its reason; the first ones in the log, all in status.json."""
     for failure in failures[:SHOWN_FAILURES]:
         logger.error("%s", failure.message)
     if len(failures) > SHOWN_FAILURES:
         logger.error("... and %d more, all in %s", len(failures) - SHOWN_FAILURES, context.status.path)
     context.status.write(
         State.RUNNING,
-        f"{len(failures)} of {total} samples could not be used",
+        text,
         failed_samples=[{"name": failure.sample.name, "reason": failure.message} for failure in failures],
-    )
-    used = total - len(failures)
-    rest = f"the results are of the other {used}" if used else "there is no result"
-    raise DataError(
-        f"{len(failures)} of {total} samples could not be used; {rest}.", hint="The list is above and in status.json."
     )

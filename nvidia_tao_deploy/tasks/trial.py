@@ -86,10 +86,13 @@ def plan(context: Context, model: Model, count: int, labelled: bool = False) -> 
     elif job is not None:
         samples, source = job.samples, f"the data of {job.subtask}"
     if not samples:
-        told = "; ".join(f"{subtask}: {reason}" for subtask, reason in reasons.items())
+        told, more = "", ""
+        if context.network.evaluation or context.network.inference:
+            reason = "; ".join(f"{subtask}: {reason}" for subtask, reason in reasons.items())
+            told, more = f" ({reason or 'the data sets are empty'})", ", or the keys of evaluate's or inference's data"
         raise DataError(
-            f"there are no samples to run on: cal_image_dir is not set ({told or 'the data sets are empty'})",
-            hint=f"Set {calibrating.SECTION}.cal_image_dir=[FOLDER], or the keys of evaluate's or inference's data.",
+            f"there are no samples to run on: {calibrating.SECTION}.cal_image_dir is not set{told}",
+            hint=f"Set {calibrating.SECTION}.cal_image_dir=[FOLDER]{more}.",
         )
     chosen = order(samples, keys.cal_seed)[-count:]
     if job is None:

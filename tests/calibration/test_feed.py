@@ -74,6 +74,15 @@ def test_unreadable_pictures_are_replaced_by_the_next_of_the_order(
     assert sum("Calibrating with" in record.message for record in caplog.records) == 3
 
 
+def test_a_flood_of_unreadable_pictures_is_counted(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for path in folder.glob("class*/*.png"):
+        path.write_bytes(b"")
+    with caplog.at_level(logging.WARNING, "nvidia_tao_deploy"), pytest.raises(DataError, match="no other is left"):
+        first_values(feed(folder, 1, 2))
+    assert sum("Calibrating with" in record.message for record in caplog.records) == 10
+    assert "... and 8 more that cannot be read" in caplog.text
+
+
 def test_too_few_readable_pictures_are_an_error(folder: Path) -> None:
     (folder / "class0" / "03.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"03.png.* needs 20 pictures, and no other is left"):

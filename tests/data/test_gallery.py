@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
@@ -20,7 +21,7 @@ from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Frame, Sample
 from nvidia_tao_deploy.predictions import Embedding
 from nvidia_tao_deploy.transforms.geometry import Geometry
-from tests.makers import picture
+from tests.makers import picture, tiny_model
 
 
 def filled(vectors: np.ndarray, labels: np.ndarray | None = None) -> Gallery:
@@ -119,6 +120,29 @@ def test_cache_key_sees_files_and_engine(tmp_path: Path) -> None:
     engine.write_bytes(b"two")
     assert cache.key(samples) != key
     assert cache.key([*samples, Sample("gone.png", tmp_path / "gone.png", 0)])["pictures"] == 2
+
+
+def test_cache_key_sees_weights_beside_the_engine(tmp_path: Path) -> None:
+    """Trained further and exported again, such a file is the same to the byte: only its weights differ."""
+    engine = tiny_model(tmp_path / "plain.onnx")
+    onnx.save_model(
+        onnx.load(str(engine)),
+        str(tmp_path / "e.onnx"),
+        save_as_external_data=True,
+        location="w.data",
+        size_threshold=0,
+    )
+    cache = GalleryCache(tmp_path / "g.npz", tmp_path / "e.onnx", "recipe")
+    key = cache.key([])
+    weights = bytearray((tmp_path / "w.data").read_bytes())
+    weights[0] ^= 1
+    (tmp_path / "w.data").write_bytes(weights)
+    assert cache.key([])["engine_sha256"] != key["engine_sha256"]
+
+
+def test_cache_key_of_a_plan_that_only_looks_like_it(tmp_path: Path) -> None:
+    (tmp_path / "e.engine").write_bytes(b"ftrt" + bytes(1 << 20) + b"\x0a\x08location" + bytes(9))
+    assert len(GalleryCache(tmp_path / "g.npz", tmp_path / "e.engine", "recipe").key([])["engine_sha256"]) == 64
 
 
 def test_class_map_forms(tmp_path: Path) -> None:

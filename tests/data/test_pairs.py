@@ -35,6 +35,18 @@ def test_lights_follow_the_name(tmp_path: Path) -> None:
     assert found.samples[0].unit == (tmp_path / "u/a b_Low.png", tmp_path / "u/a b_White.png")
 
 
+def test_absolute_paths(tmp_path: Path) -> None:
+    """TAO Deploy joins paths by os.path.join; a leading slash alone does not make one absolute."""
+    other = tmp_path / "other"
+    for folder in ("other/u", "other/g", "images/g"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "pairs.csv").write_text(f"{HEADER}{other}/u,/g,a,PASS\n/u/,{other}/g/,a,PASS\n", encoding="utf-8")
+    images = tmp_path / "images"
+    found = read_pairs(tmp_path / "pairs.csv", images, Lights((), ".png"), False, True, "k").samples
+    assert found[0].unit == (other / "u/a.png",) and found[0].golden == (images / "g/a.png",)
+    assert found[1].unit == (images / "u/a.png",) and found[1].golden == (other / "g/a.png",)
+
+
 @pytest.mark.parametrize(
     ("label", "target"), [("PASS", 0), ("pass", 0), (" PASS ", 0), ("MISSING", 1), ("FAIL", 1), ("PASSED", 1), ("0", 1)]
 )

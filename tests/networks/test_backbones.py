@@ -85,6 +85,13 @@ def test_int8_without_calibration_data_says_what_is_missing(model: Path, name: s
     assert not engine(model.parent).exists()
 
 
+def test_verify_without_pictures_names_the_only_key(model: Path, name: str) -> None:
+    ran = build(name, model.parent, "gen_trt_engine.verify=true")
+    assert ran.code == 3 and f"{SECTION}.calibration.cal_image_dir is not set" in ran.err
+    assert f"Set {SECTION}.calibration.cal_image_dir=[FOLDER].\n" in ran.err and "evaluate" not in ran.err
+    assert not engine(model.parent).exists()
+
+
 def test_int8_with_pictures(model: Path, name: str) -> None:
     for index in range(8):
         noise(model.parent / "pictures" / f"{index}.png", (150, 130), seed=index)

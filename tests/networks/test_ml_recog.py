@@ -387,13 +387,17 @@ def test_an_unreadable_gallery_picture(colours: ColourRecognition) -> None:
         assert ran.code == 3, ran.text
         assert f"{colours.gallery}/red/bad.png: not a picture" in ran.err
         assert f"{colours.queries}/red/bad.png: not a picture" in ran.err
-        assert "2 of 14 samples could not be used; the results are of the other 12." in ran.err
+        counts = "1 of 10 samples of the gallery and 1 of 4 samples could not be used"
+        assert f"{counts}; the results are of the other 3." in ran.err
         assert (colours.scores()["num_gallery"], colours.scores()["num_queries"]) == (9, 3)
     lines = status_lines(colours.results / "trt_evaluate")
     assert lines[-1]["status"] == "FAILURE"
     assert any(len(line.get("failed_samples", [])) == 2 for line in lines)
     ran = colours.run("inference")
     assert ran.code == 3 and len(colours.rows()) == 3
+    (colours.queries / "red" / "bad.png").unlink()
+    ran = colours.run("inference")
+    assert "1 of 10 samples of the gallery could not be used; the results are without them." in ran.err
 
 
 def test_a_gallery_that_is_empty_or_unreadable(colours: ColourRecognition) -> None:
@@ -401,6 +405,8 @@ def test_a_gallery_that_is_empty_or_unreadable(colours: ColourRecognition) -> No
         path.write_bytes(b"")
     ran = colours.run("evaluate")
     assert ran.code == 3 and "The gallery has 0 usable pictures of 9; 2 neighbours are asked for." in ran.err
+    assert f"{colours.gallery}/red/" in ran.err and ".png: the file is empty" in ran.err
+    assert any(len(line.get("failed_samples", [])) == 9 for line in status_lines(colours.results / "trt_evaluate"))
     for path in colours.gallery.rglob("*.png"):
         path.unlink()
     ran = colours.run("evaluate")

@@ -249,6 +249,33 @@ def test_missing_column(bench: Bench) -> None:
     assert "other.csv: no column golden_path; found: input_path, object_name, label." in ran.err
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "dataset.infer_dataset.csv_path=/nothing",
+        "gen_trt_engine.tensorrt.calibration.cal_image_dir=[/nothing]",
+        "gen_trt_engine.tensorrt.calibration.cal_image_dir=[.]",
+        "dataset.num_input=3",
+    ],
+)
+def test_fp16_can_do_without_calibration_data(bench: Bench, override: str) -> None:
+    """TAO Deploy reads the calibration section for INT8 only: what is left in it must not stop FP16."""
+    ran = bench.run(
+        "gen_trt_engine",
+        "gen_trt_engine.tensorrt.data_type=FP16",
+        f"gen_trt_engine.tensorrt.calibration.cal_image_dir=[{bench.folder / 'images'}]",
+        override,
+    )
+    assert ran.code == 0, ran.text
+    assert "FP16: overflow is not looked for: " in ran.text and (bench.folder / "x.engine").is_file()
+
+
+def test_int8_names_the_folder_s_own_key(bench: Bench) -> None:
+    folder = "gen_trt_engine.tensorrt.calibration.cal_image_dir"
+    ran = bench.run("gen_trt_engine", "gen_trt_engine.tensorrt.data_type=INT8", f"{folder}=[/nothing]")
+    assert ran.code == 3 and f"{folder}: /nothing: no such folder." in ran.err and "images_dir" not in ran.err
+
+
 def test_int8_takes_pairs(bench: Bench) -> None:
     """Two inputs are calibrated by the same preparation that runs."""
     overrides = [
@@ -261,7 +288,7 @@ def test_int8_takes_pairs(bench: Bench) -> None:
     ran = bench.run("gen_trt_engine", *overrides, "gen_trt_engine.verify=true")
     assert ran.code == 0, ran.text
     assert "predictions agree" in ran.out
-    assert "INT8 is calibrated with the pairs of" in ran.text
+    assert "gen_trt_engine takes the pairs of" in ran.text
     cache = (bench.folder / "cal.cache").read_text()
     assert "input_1:" in cache and "input_2:" in cache
     ran = bench.run("inference", f"inference.trt_engine={bench.folder / 'x.engine'}")

@@ -469,6 +469,26 @@ def test_another_number_of_golden_pictures_than_the_model_s(tmp_path: Path) -> N
     assert "task: classify, and for dataset.classify.num_golden=3 golden pictures" in ran.err
 
 
+@pytest.mark.parametrize("golden", [1, 2])
+@pytest.mark.parametrize("overrides", [(), ("task=segment",), ("task=classify",)])
+def test_an_engine_needs_neither_task_nor_golden_pictures(
+    tmp_path: Path, golden: int, overrides: tuple[str, ...]
+) -> None:
+    """TAO Deploy builds any model; TAO's default_specs write `task: segment`."""
+    units = Units(tmp_path, golden=golden)
+    units.spec = {key: units.spec[key] for key in ("results_dir", "gen_trt_engine")}
+    ran = units.run("gen_trt_engine", *overrides)
+    assert ran.code == 0, ran.text
+    assert ("task is classify for this engine, not segment" in ran.text) == (overrides != ("task=classify",))
+    assert ("num_golden is 2 for this engine, not 1" in ran.text) == (golden == 2)
+
+
+def test_an_engine_for_segment_whatever_the_task(tmp_path: Path) -> None:
+    scenes = Scenes(tmp_path)
+    ran = scenes.run("gen_trt_engine", "task=classify")
+    assert ran.code == 0 and "task is segment for this engine, not classify" in ran.text, ran.text
+
+
 def task_of(tmp_path: Path, tree: dict[str, Any]) -> str:
     spec = compose(Spec, write_yaml(tmp_path / "s.yaml", tree)).spec
     NETWORK.adjust(spec)

@@ -37,3 +37,15 @@ def test_lines_keep_their_cells_and_order(tmp_path: Path) -> None:
     ]
     assert rows[2][4] == "" and rows[3][4] == "12"
     assert np.float32(rows[1][4]) == np.float32(1 / 3)
+
+
+def test_scores_of_an_earlier_run_are_replaced(tmp_path: Path) -> None:
+    text = "input_path,output_score,golden_path,object_name\nu,9,g,001\nu,,g,002\n"
+    (tmp_path / "in.csv").write_text(text, encoding="utf-8")
+    table = read_pairs(tmp_path / "in.csv", tmp_path, Lights((), ".png"), False, False, "k")
+    writer = ScoreCsv(tmp_path / "out.csv", table)
+    for sample in table.samples:
+        writer.record(Frame(sample, (1, 1), Geometry()), "0.5")
+    writer.finish()
+    expected = "input_path,golden_path,object_name,output_score\nu,g,001,0.5\nu,g,002,0.5\n"
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8") == expected

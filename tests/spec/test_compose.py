@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional  # noqa: UP035
+from typing import Any, Dict, List, Optional  # noqa: UP035
 
 import pytest
 from hypothesis import given
@@ -28,6 +28,7 @@ class Dataset:
     sizes: List[int] = option([1, 2], "sizes", minimum=1)
     ratio: float = option(0.5, "a ratio", minimum=0, maximum=1)
     kind: Optional[str] = option(None, "kind", choices=("Small", "LARGE"))
+    places: Optional[Dict[str, int]] = option(None, "places by name")
     workers: Any = ignored("only training reads it")
 
 
@@ -94,6 +95,36 @@ def test_override_grammar(tmp_path: Path, override: str, value: object) -> None:
     spec = spec_of(tmp_path, "results_dir: r", override).spec
     key = override.lstrip("+~").split("=")[0].split(".")[-1]
     assert getattr(spec.dataset, "ratio" if key == "dataset" else key) == value
+
+
+@pytest.mark.parametrize("text", ["dataset: {}", "dataset: {places: null}", "dataset: {places: '???'}"])
+@pytest.mark.parametrize(
+    ("overrides", "places"),
+    [
+        (["dataset.places={x: 2, y: 3}"], {"x": 2, "y": 3}),
+        (["dataset.places.x=2", "+dataset.places.y=3"], {"x": 2, "y": 3}),
+        (["dataset.places={x: 2}", "dataset.places=null", "dataset.places={y: 3}"], {"y": 3}),
+        (["dataset.places={x: 2}", "dataset.places=null"], None),
+    ],
+)
+def test_a_mapping_that_is_null_takes_keys(
+    tmp_path: Path, text: str, overrides: list[str], places: dict[str, int] | None
+) -> None:
+    assert spec_of(tmp_path, text, *overrides).spec.dataset.places == places
+
+
+def test_what_stands_twice_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "dataset: {folder: a}\ndataset: {ratio: 0.5}\nresults_dir: a\nresults_dir: b\n"
+    spec = spec_of(tmp_path, text).spec
+    assert (spec.dataset.folder, spec.dataset.ratio, spec.results_dir) == ("a", 0.5, "b")
+    assert "spec.yaml:2: dataset stands more than once; the sections are merged" in caplog.text
+    assert "spec.yaml:4: results_dir stands more than once; the last value counts" in caplog.text
+
+
+def test_a_required_key_that_is_deleted_is_not_set(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "gen_trt_engine: {onnx_file: m.onnx}", "~gen_trt_engine.onnx_file").spec
+    with pytest.raises(SpecError, match=r"gen_trt_engine\.onnx_file is not set"):
+        require(spec, "gen_trt_engine.onnx_file")
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30))
@@ -177,6 +208,8 @@ def test_wrong_files(tmp_path: Path, text: str, message: str, hint: str | None) 
         ("evaluate={batch_size: abc}", "Override evaluate={batch_size: abc}: found 'abc'; expected int", None),
         ("gen_trt_engine.trt_engine=null", "found null; expected str", None),
         ("dataset.folder=[a]", "found ['a']; expected str", None),
+        ("dataset.places={x: a}", "Override dataset.places={x: a}: found 'a'; expected map to int or null", None),
+        ("dataset.sizes.first=3", "Override dataset.sizes.first=3: no such place in a list", "dataset.sizes=[...]"),
         ("dataset.ratio=-1", "Override dataset.ratio=-1: -1.0 is too small", None),
         ("dataset={ratio: -1}", "Override dataset={ratio: -1}: -1.0 is too small", None),
         ("evaluate.gpu_ids=0,1", "several values", "evaluate.gpu_ids=[0,1]"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.spec import yaml_file
@@ -61,11 +62,21 @@ def test_values_and_lines(tmp_path: Path) -> None:
 
 
 def test_repeated_sections_merge_and_are_told(tmp_path: Path) -> None:
-    spec = read(tmp_path, "a: {x: 1, y: 2}\na: {y: 3}\nb: 1\nb: 2\n")
-    assert spec.tree == {"a": {"x": 1, "y": 3}, "b": 2}
+    text = "a: {x: 1, y: 2, in: {p: 1, q: [1, 2]}}\na: {y: 3, in: {q: [3]}}\nb: 1\nb: 2\n"
+    spec = read(tmp_path, text)
+    assert spec.tree == {"a": {"x": 1, "y": 3, "in": {"p": 1, "q": [3]}}, "b": 2}
     assert spec.repeated == ["a", "b"]
 
 
 def test_anchors_and_merge_keys(tmp_path: Path) -> None:
     spec = read(tmp_path, "base: &base {x: 1, y: 2}\nuse:\n  <<: *base\n  y: 3\n")
     assert spec.tree["use"] == {"x": 1, "y": 3}
+    assert not spec.repeated
+
+
+def test_merge_keys_mean_what_they_mean_in_yaml(tmp_path: Path) -> None:
+    text = "a: &a {x: 1, in: {p: 1, q: 2}}\nb: &b {x: 2, z: 5}\nc: &c\n  <<: [*a, *b]\n  in: {q: 3}\nd:\n  e: *c\n"
+    spec = read(tmp_path, text)
+    assert spec.tree == yaml.safe_load(text)
+    assert spec.tree["d"]["e"] == {"x": 1, "z": 5, "in": {"q": 3}}
+    assert not spec.repeated

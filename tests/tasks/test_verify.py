@@ -145,7 +145,7 @@ def test_outputs_judge_where_nothing_can_be_decoded(colours: ColourJob, wrong_en
 
 def test_nothing_to_run_on(colours: ColourJob) -> None:
     ran = colours.run("gen_trt_engine", VERIFY, "dataset.test_dataset.images_dir=''")
-    assert ran.code == 3 and "there are no samples to run on: cal_image_dir is not set" in ran.err
+    assert ran.code == 3 and "no samples to run on: gen_trt_engine.tensorrt.calibration.cal_image_dir is not" in ran.err
     assert "dataset.test_dataset.images_dir is not set" in ran.err and not colours.engine.exists()
 
 

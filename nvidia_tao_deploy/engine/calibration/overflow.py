@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import onnx
 
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
+from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.graph.precision import HALF_MAX
 from nvidia_tao_deploy.graph.quantise import activations, label
 
@@ -27,8 +28,8 @@ BATCHES = 4
 def plan_for(model: onnx.ModelProto, plan: BuildPlan, amax: Mapping[str, float] | None = None) -> BuildPlan:
     """The plan with FP32 rules for nodes that make or take values beyond FP16's range.
 
-    Without `amax` the first calibration batches are measured; where there are none, the plan is returned as it is. The
-    user's own rules come first.
+    Without `amax` the first calibration batches are measured; where there are none, or none that can be used, the plan
+    is returned as it is: FP16 can do without. The user's own rules come first.
 
     Args:
         model: float32, without plugins.
@@ -37,7 +38,6 @@ def plan_for(model: onnx.ModelProto, plan: BuildPlan, amax: Mapping[str, float] 
 
     Raises:
         BuildError: the FP32 model itself gives NaN or infinities.
-        DataError: calibration data cannot be used.
     """
     if amax is None:
         if plan.calibration is None or plan.calibration.batches is None:
@@ -45,7 +45,11 @@ def plan_for(model: onnx.ModelProto, plan: BuildPlan, amax: Mapping[str, float] 
         from nvidia_tao_deploy.engine.calibration.ranges import observe
 
         batches = itertools.islice(plan.calibration.batches(), BATCHES)
-        amax = observe(model, activations(model), batches, "minmax", what="FP16 overflow check")
+        try:
+            amax = observe(model, activations(model), batches, "minmax", what="FP16 overflow check")
+        except DataError as error:
+            logger.warning("FP16: overflow is not looked for: %s", error.message)
+            return plan
     return dataclasses.replace(plan, layers_precision=(*plan.layers_precision, *rules(model, amax)))
 
 
