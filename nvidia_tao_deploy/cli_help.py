@@ -17,7 +17,8 @@ CODES_AND_ENVIRONMENT = {
     "exit codes": "0 done, 2 command line or spec, 3 data, 4 engine build, 5 engine load or run, 1 other, "
     "130 Ctrl-C, 143 SIGTERM, 129 SIGHUP",
     "environment": "TAO_DEPLOY_BACKEND (tensorrt, tensorrt_rtx, onnxruntime), TAO_DEPLOY_WORKERS (reading threads), "
-    "TAO_DEPLOY_THREADS (ONNX Runtime threads), TAO_LOGGING_LEVEL, CUDA_VISIBLE_DEVICES",
+    "TAO_DEPLOY_THREADS (ONNX Runtime threads), TAO_DEPLOY_FONT (font file for names on pictures), TAO_LOGGING_LEVEL, "
+    "CUDA_VISIBLE_DEVICES",
 }
 LEAST_RIGHT = 30
 """Where a terminal leaves fewer characters than this to the second of two columns, it goes below the first."""

@@ -14,6 +14,7 @@ from nvidia_tao_deploy.data.classmap import ClassNames
 from nvidia_tao_deploy.files import ANNOTATED_FOLDER, write_atomic
 from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Detections
+from nvidia_tao_deploy.render.captions import check_names, font_of
 from nvidia_tao_deploy.render.colours import ClassColours, Colour, text_colour
 from nvidia_tao_deploy.render.names import ResultNames
 
@@ -45,12 +46,12 @@ def draw_boxes(picture: np.ndarray, boxes: Sequence[LabelledBox], width: int = 3
     Args:
         width: of the outline, in pixels.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
     size = min(max(SMALLEST_TEXT, min(image.size) // 40), LARGEST_TEXT)
-    font = ImageFont.load_default(size)
+    font = font_of(size)
     for box in reversed(boxes):
         draw.rectangle(_outline(box.corners, image.size), outline=box.colour, width=width)
     for box in reversed(boxes):  # all texts above all outlines
@@ -120,6 +121,7 @@ class AnnotatedPictures:
         self._folder = results_dir / FOLDER
         self._names, self._classes, self._colours = names, classes, colours
         self._threshold, self._width = threshold, width
+        check_names(classes)
 
     def write(self, frame: Frame, prediction: Detections) -> None:
         assert frame.picture is not None

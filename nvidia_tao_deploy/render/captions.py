@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import os
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,26 +15,46 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image, ImageFont
 
+logger = logging.getLogger(__name__)
+FONT_VARIABLE = "TAO_DEPLOY_FONT"
+"""Names a font file for everything that is drawn and has no font of its own."""
 SMALLEST_SIDE = 240
 """Pictures whose longer side is smaller are enlarged by a whole factor."""
 PAPER, INK = (255, 255, 255), (20, 20, 20)
 
 
-@lru_cache(maxsize=16)
 def font_of(size: int, file: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font file at a size in pixels; "" is the font built into Pillow (Latin letters only)."""
+    """A font file at a size in pixels; "" is that of TAO_DEPLOY_FONT, or the one built into Pillow (ASCII only)."""
+    return _font(size, file or os.environ.get(FONT_VARIABLE, ""))
+
+
+@lru_cache(maxsize=16)
+def _font(size: int, file: str) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     from PIL import ImageFont
 
     return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
 
 
-@lru_cache(maxsize=4096)
 def has_glyph(character: str, file: str = "") -> bool:
     """Whether the font draws this character as something of its own, not as the box for missing ones."""
-    if character.isspace():
-        return True
-    font = font_of(24, file)
+    return character.isspace() or _has_glyph(character, file or os.environ.get(FONT_VARIABLE, ""))
+
+
+@lru_cache(maxsize=4096)
+def _has_glyph(character: str, file: str) -> bool:
+    font = _font(24, file)
     return bytes(font.getmask(character)) != bytes(font.getmask("\U000fffff"))
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Warn of names that will be drawn as boxes. Raises SpecError when the font of TAO_DEPLOY_FONT cannot be used."""
+    checked_font(os.environ.get(FONT_VARIABLE, ""), FONT_VARIABLE)
+    missing = sorted({character for name in names for character in name if not has_glyph(character)})
+    if missing:
+        logger.warning(
+            "names on pictures: the font has no %s and draws boxes; %s=FILE.ttf names one that has them",
+            " ".join(missing[:20]), FONT_VARIABLE,
+        )  # fmt: skip
 
 
 def captioned(picture: np.ndarray, lines: Sequence[str], font_file: str = "") -> Image.Image:

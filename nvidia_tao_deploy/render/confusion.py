@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.render.boxes import encode
-from nvidia_tao_deploy.render.captions import font_of
+from nvidia_tao_deploy.render.captions import check_names, font_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +52,7 @@ def matrix_picture(confusion: np.ndarray, classes: Sequence[str]) -> bytes:
     if cell >= CELL_WITH_NUMBER:
         _numbers(draw, confusion, share, (left, top), cell)
     if label:
+        check_names(names)
         for index, name in enumerate(names):
             middle = cell * index + cell // 2
             draw.text((left - 6, top + middle), name, fill=INK, font=font, anchor="rm")

@@ -15,7 +15,7 @@ from nvidia_tao_deploy.files import write_atomic
 from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Neighbours
 from nvidia_tao_deploy.render.boxes import FOLDER, encode
-from nvidia_tao_deploy.render.captions import INK, PAPER, font_of
+from nvidia_tao_deploy.render.captions import INK, PAPER, check_names, font_of
 from nvidia_tao_deploy.render.names import ResultNames
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class NeighbourStrips:
         self._names, self._classes, self._gallery, self._count = names, classes, gallery, count
         self._reader = PictureReader("RGB", exif)
         self._thumbnail = lru_cache(maxsize=THUMBNAILS)(self._read)
+        check_names(classes)
 
     def write(self, frame: Frame, prediction: Neighbours) -> None:
         assert frame.picture is not None

@@ -11,7 +11,7 @@ from nvidia_tao_deploy.files import write_atomic
 from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Classes
 from nvidia_tao_deploy.render.boxes import FOLDER, encode
-from nvidia_tao_deploy.render.captions import captioned
+from nvidia_tao_deploy.render.captions import captioned, check_names
 from nvidia_tao_deploy.render.names import ResultNames
 
 
@@ -38,6 +38,8 @@ class TopClassPictures:
     ) -> None:
         self._folder = results_dir / FOLDER
         self._names, self._classes, self._count = names, classes, count
+        lists = classes.values() if isinstance(classes, Mapping) else [classes]
+        check_names(name for list_ in lists for name in list_)
 
     def write(self, frame: Frame, prediction: Classes | Mapping[str, Classes]) -> None:
         assert frame.picture is not None

@@ -14,4 +14,4 @@ class AnnotateTextKeys:
     """Keys of `inference` for pictures with the text below them."""
 
     annotate: bool = option(False, "also write images_annotated/: each picture with what was read below it")
-    annotate_font: str = option("", "font file (.ttf, .otf) for characters that are not Latin")
+    annotate_font: str = option("", "font file (.ttf, .otf) for characters other than ASCII")
