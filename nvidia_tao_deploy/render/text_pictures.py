@@ -39,7 +39,7 @@ class TextPictures:
     Args:
         results_dir: `images_annotated` is made below it.
         names: result file names.
-        font: font file, or "" for the built-in one, which has Latin letters only.
+        font: font file, or "" for the built-in one, which has ASCII only.
         key: spec key of the font, for messages.
 
     Raises:

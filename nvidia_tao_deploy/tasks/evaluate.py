@@ -33,9 +33,9 @@ def run(context: Context) -> None:
     if len(running.failures) == len(job.samples):
         report_failures(context, job, unusable, running.failures)  # raises: nothing can be scored
     report = job.metric.compute()
-    found = dict(report.results)
-    if unusable:  # figures of a part of the data say so themselves, wherever the file is copied to
-        found["num_failed"] = len(unusable)
+    found, failed = dict(report.results), len(unusable) + len(running.failures)
+    if failed:  # figures of a part of the data say so themselves, wherever the file is copied to
+        found["num_failed"] = failed
     write_atomic(context.folder / "results.json", to_json(found, indent=2) + "\n")
     for name, content in report.files.items():
         write_atomic(context.folder / name, content)
