@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
+import onnx.inliner
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
 
@@ -28,6 +29,9 @@ OLDEST_OPSET = 7
 
 PLUGIN_DOMAIN = "trt.plugins"
 """Where plugin nodes that an exporter left in the standard domain are moved, so that the checks can tell them apart."""
+
+OLDEST_IR = 4
+"""Before this version of the format every initialiser had to be a graph input as well, those that we add too."""
 
 PROTOBUF_LIMIT = 2_000_000_000
 """Bytes; a serialised protobuf message must stay below 2 GiB."""
@@ -107,6 +111,8 @@ def load(path: str | Path) -> Model:
     _refuse_by_name(path)
     proto = _read(path)
     opset = opset_of(proto, path)
+    proto.ir_version = max(proto.ir_version, OLDEST_IR)
+    proto = _inlined(proto, path)
     move_plugins_to_own_domain(proto)
     if sort_nodes(proto.graph):
         logger.debug("%s: nodes put in topological order", path)
@@ -115,6 +121,17 @@ def load(path: str | Path) -> Model:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise BuildError(f"{path}: not a valid ONNX model: {first_line(error)}", hint=_EXPORT_HINT) from None
     return describe(proto, path, file_sha256(path, proto), opset)
+
+
+def _inlined(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """The model with the bodies of its functions in place of the calls: what is typed, quantised, replaced and named in
+    `layers_precision` are nodes of the graph."""
+    if not proto.functions or proto_bytes(proto) >= PROTOBUF_LIMIT:
+        return proto
+    try:
+        return onnx.inliner.inline_local_functions(proto)
+    except Exception as error:  # the inliner throws RuntimeError and others from C++
+        raise BuildError(f"{path}: its functions cannot be inlined: {first_line(error)}", hint=_EXPORT_HINT) from None
 
 
 def describe(proto: onnx.ModelProto, source: Path, sha256: str, opset: int | None = None) -> Model:
