@@ -445,3 +445,17 @@ def test_ranges_of_training_that_cannot_be_kept_are_said_first(int8: Int8Job) ->
     ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", f"{CALIBRATION}cal_cache_file=/proc/none/x", cache=False)
     assert ran.code == 1 and "cal_cache_file: /proc/none/x: cannot be written" in ran.err
     assert not int8.engine.exists()
+
+
+def test_weights_that_are_not_numbers_are_named_from_further_on(int8: Int8Job) -> None:
+    """Without a cache only what feeds weights is observed: the first NaN is seen behind the weights that made it."""
+    model = onnx.load(str(int8.model))
+    model.graph.initializer.append(numpy_helper.from_array(np.full((3, 3), np.nan, np.float32), "broken"))
+    flat = next(node for node in model.graph.node if node.op_type == "MatMul")
+    first = helper.make_node("MatMul", [flat.input[0], "broken"], ["early"])
+    model.graph.node.insert(list(model.graph.node).index(flat), first)
+    next(node for node in model.graph.node if node.output[0] == "product").input[0] = "early"
+    onnx.save(model, str(int8.model))
+    ran = int8.build(cache=False)
+    assert ran.code == 4 and "The FP32 model itself" not in ran.err
+    assert "weights 'broken' hold NaN or infinity: the model is broken" in ran.err
