@@ -184,3 +184,35 @@ def test_int8_products_with_a_scale_per_column_and_fp16_where_it_fits(backend, f
     quantised, _ = quantise.quantise(model, dict.fromkeys(("x", "a_out", "up_out", "down_out"), 1.0))
     scales = [item for item in quantised.graph.initializer if item.name.endswith("__axis1__scale")]
     assert [list(item.dims) for item in scales] == [[8]] * 4  # per column; what RTX was given
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("op", ["HardSwish", "Mish", "GlobalLpPool"])
+def test_operators_without_bf16(backend, op, precision):
+    w = models.Weights()
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", w.normal("w", 4, 3, 3, 3)], ["c"], name="/conv"),
+        onnx.helper.make_node(op, ["c"], ["y"], name="/act"),
+    ]
+    size = 1 if op == "GlobalLpPool" else 6
+    model = models.model(
+        nodes, [models.value("x", 1, 1, 3, 8, 8)], [models.value("y", 1, 1, 4, size, size)], w.tensors, opset=20
+    )
+    built = backend.build(model, plan(model, precision=precision))
+    assert ("/act" in built.details["kept_fp32"]) == (precision == "bf16")
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize(("direction", "kept"), [("forward", False), ("reverse", False), ("bidirectional", True)])
+def test_lstm(backend, direction, kept, precision):
+    """In float32 behind a cast, RTX fails on those that have one direction."""
+    w, directions = models.Weights(), 2 if direction == "bidirectional" else 1
+    weights = [w.normal(name, directions, 16, size) for name, size in (("w", 8), ("r", 4))]
+    nodes = [
+        onnx.helper.make_node("Relu", ["x"], ["a"], name="/relu"),
+        onnx.helper.make_node("MatMul", ["a", w.normal("m", 8, 8)], ["b"], name="/product"),
+        onnx.helper.make_node("LSTM", ["b", *weights], ["y"], name="/lstm", hidden_size=4, direction=direction),
+    ]
+    model = models.model(nodes, [models.value("x", 1, 9, 1, 8)], [models.value("y", 1, 9, directions, 1, 4)], w.tensors)
+    built = backend.build(model, BuildPlan(precision=precision))
+    assert ("/lstm" in built.details["kept_fp32"]) == kept
