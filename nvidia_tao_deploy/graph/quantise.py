@@ -152,6 +152,12 @@ def quantise(
     copy = onnx.ModelProto()
     copy.CopyFrom(source)
     asked = layers.match(rules, [label(node) for node in copy.graph.node]) if rules else {}
+    foreign = sorted({dtype for dtype in asked.values() if dtype in FORMATS} - {to.name})
+    if foreign:
+        raise BuildError(
+            f"{layers.KEY}: {foreign[0]} cannot be set for single layers of an {to.name.upper()} engine; "
+            "possible: fp32, fp16"
+        )
     asked.update(dict.fromkeys(keep, "float"))
     quantiser = _Quantiser(copy, amax, to, float_weights, asked)
     report = quantiser.run()

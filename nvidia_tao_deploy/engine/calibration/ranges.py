@@ -142,6 +142,8 @@ def _blame(model: onnx.ModelProto, name: str) -> str:
     from onnx import numpy_helper
 
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    if any(value.name == name for value in model.graph.input):
+        return "The data itself holds it: check the TensorFile, or the preprocessing keys (a standard deviation of 0?)."
     producers = {output: node for node in model.graph.node for output in node.output if output}
     waiting, seen = [name], {name}
     while waiting:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import onnx
 
     from nvidia_tao_deploy.engine.contract import BuildPlan, LayerFacts
+
+logger = logging.getLogger(__name__)
 
 FLOAT_QDQ = "tao_deploy.float_qdq"
 """Mark in the metadata of models that we quantised: their biases are float, so no integer kernel takes them."""
@@ -60,6 +63,8 @@ class OnnxRuntimeBackend:
         from nvidia_tao_deploy.graph import plugins, precision
 
         rewritten, rewrites = plugins.rewrite(model)
+        if plan.precision == "int8" and plan.calibration is not None and plan.calibration.route == "calibrator":
+            logger.warning("cal_route=calibrator has no effect: ONNX Runtime has no calibrator, Q/DQ nodes are used")
         if plan.precision == "fp16":
             plan = overflow.plan_for(rewritten, plan)
         quantised, details = explicit.quantised(rewritten, plan, float_weights=False)

@@ -54,6 +54,8 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     feeder, calibrator = None, None
     strongly_typed = dialect.explicit_only or plan.precision == "fp8"
     if strongly_typed:
+        if plan.precision == "int8" and not own_ranges:
+            _by_calibrator(dialect, plan)  # refuses what was asked for and is not there
         model, typing = _typed(dialect, model, plan, original)
     elif plan.precision == "int8" and not own_ranges and _by_calibrator(dialect, plan):
         feeder, calibrator, plan = _calibrator(dialect, original, plan)

@@ -216,3 +216,10 @@ def test_lstm(backend, direction, kept, precision):
     model = models.model(nodes, [models.value("x", 1, 9, 1, 8)], [models.value("y", 1, 9, directions, 1, 4)], w.tensors)
     built = backend.build(model, BuildPlan(precision=precision))
     assert ("/lstm" in built.details["kept_fp32"]) == kept
+
+
+def test_calibrator_is_asked_for_where_there_is_none(backend):
+    model = models.classifier(1)
+    calibration = Calibration(ranges={"input": 1.0}, route="calibrator")
+    with pytest.raises(BuildError, match=r"cal_route=calibrator: TensorRT RTX .* has no calibrator"):
+        backend.build(model, BuildPlan(precision="int8", calibration=calibration))
