@@ -406,12 +406,24 @@ def _external_files(proto: onnx.ModelProto) -> list[str]:
     return sorted(
         {
             entry.value
-            for tensor in proto.graph.initializer
+            for part in (proto.graph, *proto.functions)
+            for tensor in _tensors(part)
             if tensor.data_location == TensorProto.EXTERNAL
             for entry in tensor.external_data
             if entry.key == "location"
         }
     )
+
+
+def _tensors(part: onnx.GraphProto | onnx.FunctionProto) -> Iterator[TensorProto]:
+    """Every constant: initialisers and tensors in attributes, those of subgraphs included."""
+    if isinstance(part, onnx.GraphProto):
+        yield from part.initializer
+    for node in part.node:
+        for attribute in node.attribute:
+            yield from [attribute.t] if attribute.HasField("t") else attribute.tensors
+            for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                yield from _tensors(body)
 
 
 def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:

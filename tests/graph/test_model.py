@@ -242,3 +242,20 @@ def test_format_version_3_takes_initialisers_that_are_no_inputs(saved, kind):
         result, report = quantise.quantise(loaded.proto, dict.fromkeys(quantise.needed(loaded.proto), 1.0))
         assert report.quantised
     onnx.checker.check_model(result, full_check=True)
+
+
+def test_external_data_of_constant_nodes_counts(saved, tmp_path):
+    """The sha256 binds calibration caches to weights, wherever those are kept."""
+    node = helper.make_node("Constant", [], ["w"], value=onnx.numpy_helper.from_array(np.ones((8, 3), np.float32)))
+    product = helper.make_node("MatMul", ["input", "w"], ["output"])
+    model = models.model([node, product], [models.value("input", 1, "N", 8)], [models.value("output", 1, "N", 3)], [])
+    options = {"save_as_external_data": True, "location": "data.bin", "size_threshold": 0, "convert_attribute": True}
+    path = saved(model, **options)
+    before = graph_model.load(path).sha256
+    weights = bytearray((tmp_path / "data.bin").read_bytes())
+    weights[2] ^= 1
+    (tmp_path / "data.bin").write_bytes(weights)
+    assert graph_model.load(path).sha256 != before
+    (tmp_path / "data.bin").unlink()
+    with pytest.raises(BuildError, match=r"its weights are in 'data.bin', which is not in"):
+        graph_model.load(path)
