@@ -115,6 +115,16 @@ def test_all_parser_errors_at_once_with_their_nodes(backend):
     assert caught.value.exit_code == 4
 
 
+def test_operator_that_the_parser_does_not_have(backend):
+    nodes = [
+        onnx.helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "scale", "zero"], name="/quantise"),
+        onnx.helper.make_node("Cast", ["q"], ["y"], to=onnx.TensorProto.FLOAT),
+    ]
+    model = models.model(nodes, [models.value("x", 1, 2, 3)], [models.value("y", 1, 2, 3)], [])
+    with pytest.raises(BuildError, match=r"DynamicQuantizeLinear '/quantise': this operator is not supported"):
+        backend.build(model, BuildPlan())
+
+
 def test_open_axis_without_profile(backend):
     with pytest.raises(BuildError, match=r"input 'input' \(-1, 3, 32, 32\) has open axes and no optimisation profile"):
         backend.build(models.classifier(), BuildPlan())
