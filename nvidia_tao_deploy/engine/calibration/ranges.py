@@ -143,7 +143,7 @@ def _blame(model: onnx.ModelProto, name: str) -> str:
 
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     if any(value.name == name for value in model.graph.input):
-        return "The data itself holds it: check the TensorFile, or the preprocessing keys (a standard deviation of 0?)."
+        return "The data itself holds it: check the TensorFile, or the preprocessing keys."
     producers = {output: node for node in model.graph.node for output in node.output if output}
     waiting, seen = [name], {name}
     while waiting:

@@ -75,7 +75,7 @@ class OnnxRuntimeBackend:
         except TaoDeployError:
             raise
         except Exception as error:  # onnxruntime raises classes of its own for each kind of refusal
-            hint = NO_BF16 if plan.precision == "bf16" else None
+            hint = NO_BF16 if "bf16" in (plan.precision, *(rule.dtype for rule in plan.layers_precision)) else None
             raise BuildError(f"ONNX Runtime refuses the model: {_first_line(error)}", hint) from error
         return Built(blob, {"onnxruntime": onnxruntime.__version__, "plugin_rewrites": rewrites, **details})
 

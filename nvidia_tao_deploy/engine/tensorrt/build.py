@@ -143,7 +143,7 @@ def _typed(
     quantised, facts = explicit.quantised(model, plan, float_weights=True, measured=original, fp16_rest=not plan.strict)
     rest = explicit.rest(plan, narrow, facts.get("beyond_fp16", ()))
     if dialect.product == TENSORRT_RTX and rest.precision != "fp32":
-        rest = replace(rest, layers_precision=(*rest.layers_precision, *_narrow_lstms(quantised, rest.precision)))
+        rest = replace(rest, layers_precision=(*rest.layers_precision, *_narrow_recurrences(quantised, rest.precision)))
     typed, report = precision.apply_with_report(quantised, rest)
     return typed, {
         "typing": "explicit",
@@ -154,13 +154,13 @@ def _typed(
     }
 
 
-def _narrow_lstms(model: onnx.ModelProto, dtype: str) -> tuple[LayerPrecision, ...]:
-    """Rules for one-directional LSTMs: TensorRT RTX 1.7 fails on those in float32 behind a cast ("Mismatched number of
-    elements in reshape op"), and builds them in the narrow type."""
+def _narrow_recurrences(model: onnx.ModelProto, dtype: str) -> tuple[LayerPrecision, ...]:
+    """Rules for recurrent nodes of one direction: TensorRT RTX 1.7 fails on those in float32 behind a cast ("Mismatched
+    number of elements in reshape op"), and builds them in the narrow type."""
     return tuple(
         LayerPrecision(label(node), dtype, optional=True)
         for node in model.graph.node
-        if node.op_type == "LSTM" and attributes(node).get("direction", b"forward") != b"bidirectional"
+        if node.op_type in ("LSTM", "GRU", "RNN") and attributes(node).get("direction", b"forward") != b"bidirectional"
     )
 
 
