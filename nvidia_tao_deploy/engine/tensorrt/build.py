@@ -56,7 +56,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     if strongly_typed:
         if plan.precision == "int8" and not own_ranges:
             _by_calibrator(dialect, plan)  # refuses what was asked for and is not there
-        model, typing = _typed(dialect, model, plan, original)
+        model, typing = _typed(model, plan, original, dialect.product)
     elif plan.precision == "int8" and not own_ranges and _by_calibrator(dialect, plan):
         feeder, calibrator, plan = _calibrator(dialect, original, plan)
         typing["ranges"] = feeder.source
@@ -131,7 +131,7 @@ def _check_precision(dialect: Dialect, plan: BuildPlan, quantised: bool) -> None
 
 
 def _typed(
-    dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan, original: onnx.ModelProto
+    model: onnx.ModelProto, plan: BuildPlan, original: onnx.ModelProto, product: str = TENSORRT
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """The model with every type stated: FP16 or BF16 casts, Q/DQ pairs with FP16 for the rest unless strict.
 
@@ -142,7 +142,7 @@ def _typed(
     narrow = "fp32" if plan.strict else "fp16"
     quantised, facts = explicit.quantised(model, plan, float_weights=True, measured=original, fp16_rest=not plan.strict)
     rest = explicit.rest(plan, narrow, facts.get("beyond_fp16", ()))
-    if dialect.product == TENSORRT_RTX and rest.precision != "fp32":
+    if product == TENSORRT_RTX and rest.precision != "fp32":
         rest = replace(rest, layers_precision=(*rest.layers_precision, *_narrow_recurrences(quantised, rest.precision)))
     typed, report = precision.apply_with_report(quantised, rest)
     return typed, {
