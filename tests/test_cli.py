@@ -102,7 +102,8 @@ def test_help() -> None:
 
 
 @pytest.mark.parametrize("command", ["dino", "lprnet", "model_agnostic"])
-def test_options_of_help_are_aligned(command: str) -> None:
+def test_options_of_help_are_aligned(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")  # none of them is folded
     lines = run_here(command, "", "--help").out.splitlines()
     first = lines.index("options:") + 1
     options = lines[first : lines.index("", first)]

@@ -17,6 +17,8 @@ from nvidia_tao_deploy.graph.model import infer_shapes
 FLOAT32_ONLY = "computes in float32 whatever precision is asked for"
 """In a node's doc_string: typing the graph in a narrower type leaves the node alone."""
 
+_CONSTANT_TYPES = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+
 Size = int | str
 """A known size, or the name of a one-element int64 tensor that holds it at run time."""
 
@@ -166,6 +168,22 @@ class GraphWriter:
         """Make the last node write `name` in place of `tensor`."""
         outputs = self.nodes[-1].output
         outputs[list(outputs).index(tensor)] = name
+
+
+def constant_value(node: onnx.NodeProto) -> onnx.TensorProto | None:
+    """What a Constant node of numbers holds, named as the node's output; None for any other node."""
+    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
+        return None
+    options = attributes(node)
+    for name, dtype in _CONSTANT_TYPES.items():
+        if name in options:
+            return numpy_helper.from_array(np.asarray(options[name], dtype), node.output[0])
+    if "value" not in options:
+        return None
+    tensor = onnx.TensorProto()
+    tensor.CopyFrom(options["value"])
+    tensor.name = node.output[0]
+    return tensor
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
+import onnx.inliner
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
 
@@ -28,6 +29,9 @@ OLDEST_OPSET = 7
 
 PLUGIN_DOMAIN = "trt.plugins"
 """Where plugin nodes that an exporter left in the standard domain are moved, so that the checks can tell them apart."""
+
+OLDEST_IR = 4
+"""Before this version of the format every initialiser had to be a graph input as well, those that we add too."""
 
 PROTOBUF_LIMIT = 2_000_000_000
 """Bytes; a serialised protobuf message must stay below 2 GiB."""
@@ -107,6 +111,8 @@ def load(path: str | Path) -> Model:
     _refuse_by_name(path)
     proto = _read(path)
     opset = opset_of(proto, path)
+    proto.ir_version = max(proto.ir_version, OLDEST_IR)
+    proto = _inlined(proto, path)
     move_plugins_to_own_domain(proto)
     if sort_nodes(proto.graph):
         logger.debug("%s: nodes put in topological order", path)
@@ -115,6 +121,17 @@ def load(path: str | Path) -> Model:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise BuildError(f"{path}: not a valid ONNX model: {first_line(error)}", hint=_EXPORT_HINT) from None
     return describe(proto, path, file_sha256(path, proto), opset)
+
+
+def _inlined(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """The model with the bodies of its functions in place of the calls: what is typed, quantised, replaced and named in
+    `layers_precision` are nodes of the graph."""
+    if not proto.functions or proto_bytes(proto) >= PROTOBUF_LIMIT:
+        return proto
+    try:
+        return onnx.inliner.inline_local_functions(proto)
+    except Exception as error:  # the inliner throws RuntimeError and others from C++
+        raise BuildError(f"{path}: its functions cannot be inlined: {first_line(error)}", hint=_EXPORT_HINT) from None
 
 
 def describe(proto: onnx.ModelProto, source: Path, sha256: str, opset: int | None = None) -> Model:
@@ -184,8 +201,24 @@ def raise_opset(proto: onnx.ModelProto, opset: int, why: str) -> onnx.ModelProto
             f"{why} needs operator set {opset}; the model has {current} and cannot be converted: {first_line(error)}",
             hint=f"Export the model again with operator set {opset} or later.",
         ) from None
+    if current < 11:
+        _keep_resizing(converted)
     logger.info("converted the model from operator set %d to %d (%s)", current, opset, why)
     return converted
+
+
+def _keep_resizing(converted: onnx.ModelProto) -> None:
+    """Say in the terms of operator set 11 what Resize and Upsample did before, as TensorRT and ONNX Runtime have it:
+    source = target / scale, and the pixel before. onnx's converter leaves the new default, half a pixel further."""
+    for node in all_nodes(converted.graph):
+        named = {attribute.name for attribute in node.attribute}
+        if (
+            node.op_type == "Resize"
+            and node.domain in ("", "ai.onnx")
+            and "coordinate_transformation_mode" not in named
+        ):
+            before = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+            node.attribute.extend(helper.make_attribute(name, value) for name, value in before.items())
 
 
 def check(proto: onnx.ModelProto) -> None:
@@ -389,12 +422,24 @@ def _external_files(proto: onnx.ModelProto) -> list[str]:
     return sorted(
         {
             entry.value
-            for tensor in proto.graph.initializer
+            for part in (proto.graph, *proto.functions)
+            for tensor in _tensors(part)
             if tensor.data_location == TensorProto.EXTERNAL
             for entry in tensor.external_data
             if entry.key == "location"
         }
     )
+
+
+def _tensors(part: onnx.GraphProto | onnx.FunctionProto) -> Iterator[TensorProto]:
+    """Every constant: initialisers and tensors in attributes, those of subgraphs included."""
+    if isinstance(part, onnx.GraphProto):
+        yield from part.initializer
+    for node in part.node:
+        for attribute in node.attribute:
+            yield from [attribute.t] if attribute.HasField("t") else attribute.tensors
+            for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                yield from _tensors(body)
 
 
 def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:

@@ -24,14 +24,16 @@ from onnx import TensorProto, helper, numpy_helper
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import layers
-from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY
-from nvidia_tao_deploy.graph.model import check, first_line, infer_shapes, is_quantised, raise_opset
+from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY, constant_value
+from nvidia_tao_deploy.graph.model import all_nodes, check, first_line, infer_shapes, is_quantised, raise_opset
 
 logger = logging.getLogger(__name__)
 
 NARROW = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 _TYPE_TEXT: dict[int, str] = {TensorProto.FLOAT16: "tensor(float16)", TensorProto.BFLOAT16: "tensor(bfloat16)"}
 HALF_MAX = 65504.0
+BF16_MAX = 3.3895313892515355e38
+"""(2 - 2**-7) * 2**127. float32's own largest number would be rounded up, to infinity."""
 NO_LIMIT = 1e9
 """Constants beyond this stand for "minus infinity" in a mask or "no bound" in a Clip; float16 says that by +-65504."""
 
@@ -53,8 +55,8 @@ KEEP = frozenset(
 )  # fmt: skip
 """Operators that compute in float32 whatever precision is asked for."""
 
-KEEP_BF16 = frozenset({"ConvTranspose"})
-"""More of them for BF16: TensorRT RTX 1.7 has no kernel."""
+KEEP_BF16 = frozenset({"ConvTranspose", "HardSwish", "Mish", "LpPool", "GlobalLpPool"})
+"""More of them for BF16: TensorRT RTX 1.7 has no kernel, or its parser takes no BF16 for them."""
 
 FOLLOW = frozenset(
     {
@@ -188,11 +190,9 @@ def prepared(model: onnx.ModelProto, narrow: str) -> onnx.ModelProto:
     copy.CopyFrom(source)
     kept = []
     for node in copy.graph.node:
-        value = next((item for item in node.attribute if item.name == "value"), None)
-        if node.op_type == "Constant" and value is not None:
-            tensor = copy.graph.initializer.add()
-            tensor.CopyFrom(value.t)
-            tensor.name = node.output[0]
+        value = constant_value(node)
+        if value is not None:
+            copy.graph.initializer.add().CopyFrom(value)
         else:
             kept.append(node)
     del copy.graph.node[:]
@@ -209,7 +209,7 @@ class _Typing:
         self.model = model
         self.narrow = narrow
         self.keep = KEEP | KEEP_BF16 if narrow == TensorProto.BFLOAT16 else KEEP
-        self.suffix = f"__{suffix}"
+        self.suffix = _unused_suffix(model, f"__{suffix}")
         self.default_narrow = default_narrow
         self.asked = asked
         self.report = Report()
@@ -410,6 +410,9 @@ class _Typing:
     def _convert(self, tensor: TensorProto) -> TensorProto | None:
         values = numpy_helper.to_array(tensor)
         if self.narrow == TensorProto.BFLOAT16:
+            if np.any(np.isfinite(values) & (np.abs(values) > BF16_MAX)):  # a mask's "minus infinity": 0 * it must be 0
+                self.report.clamped.append(tensor.name)
+                values = np.where(np.isfinite(values), np.clip(values, -BF16_MAX, BF16_MAX), values)
             return _bfloat16(values, tensor.name + self.suffix)
         size = np.abs(values, where=np.isfinite(values), out=np.zeros_like(values))
         if np.any((size > HALF_MAX) & (size < NO_LIMIT)):
@@ -449,6 +452,14 @@ class _Simulated(_Typing):
         if narrow is None:
             return None
         return numpy_helper.from_array(numpy_helper.to_array(narrow).astype(np.float32), narrow.name)
+
+
+def _unused_suffix(model: onnx.ModelProto, suffix: str) -> str:
+    """A suffix that no name has: the model may be a typed one of ours."""
+    names = {name for node in all_nodes(model.graph) for name in (*node.input, *node.output)}
+    while any(name.endswith(suffix) for name in names):
+        suffix += "_"
+    return suffix
 
 
 def _bfloat16(values: np.ndarray, name: str) -> TensorProto:

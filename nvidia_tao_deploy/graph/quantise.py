@@ -152,6 +152,12 @@ def quantise(
     copy = onnx.ModelProto()
     copy.CopyFrom(source)
     asked = layers.match(rules, [label(node) for node in copy.graph.node]) if rules else {}
+    foreign = sorted({dtype for dtype in asked.values() if dtype in FORMATS} - {to.name})
+    if foreign:
+        raise BuildError(
+            f"{layers.KEY}: {foreign[0]} cannot be set for single layers of an {to.name.upper()} engine; "
+            "possible: fp32, fp16"
+        )
     asked.update(dict.fromkeys(keep, "float"))
     quantiser = _Quantiser(copy, amax, to, float_weights, asked)
     report = quantiser.run()
@@ -183,13 +189,7 @@ class _Quantiser:
         self.consumers = Counter(name for node in model.graph.node for name in node.input)
         self.results = {value.name for value in model.graph.output}
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
-        self.constant_nodes = {
-            node.output[0]: item.t
-            for node in model.graph.node
-            if node.op_type == "Constant"
-            for item in node.attribute
-            if item.name == "value"
-        }
+        self.computed: dict[str, TensorProto | None] = {}  # constants that nodes give: Constant, a transposed weight
         self.pairs: dict[str, list[onnx.NodeProto]] = {}  # quantised value -> its Q/DQ nodes
         self.weights: dict[tuple[str, int | None], str] = {}
         self.weight_nodes: list[onnx.NodeProto] = []
@@ -226,7 +226,12 @@ class _Quantiser:
         )
 
     def _constant(self, name: str) -> TensorProto | None:
-        return self.constants.get(name) or self.constant_nodes.get(name)
+        if name in self.constants:
+            return self.constants[name]
+        if name not in self.computed:
+            value = self.reader.constant(name) if name and name not in self.moving else None
+            self.computed[name] = None if value is None else numpy_helper.from_array(np.ascontiguousarray(value), name)
+        return self.computed[name]
 
     def places(self, nodes: Sequence[onnx.NodeProto]) -> list[tuple[tuple[onnx.NodeProto, int], str]]:
         """((node, operand), activation) that get a Q/DQ pair when `nodes` are quantised."""
@@ -322,7 +327,7 @@ class _Quantiser:
         scale = np.maximum(np.max(np.abs(values), axis=others) / self.to.largest, SCALE_FLOOR).astype(np.float32)
         suffix = "" if axis is None else f"__axis{axis}"
         if self.float_weights or self.to is not INT8:
-            nodes = self._pair(name, scale, axis, suffix)
+            nodes = self._pair(name, scale, axis, suffix, self._stored(name))
             self.weight_nodes.extend(nodes)
             return nodes[-1].output[0]
         shape = [-1 if index == axis else 1 for index in range(values.ndim)] if axis is not None else []
@@ -334,11 +339,26 @@ class _Quantiser:
         self.weight_nodes.append(node)
         return str(node.output[0])
 
-    def _pair(self, name: str, scale: np.ndarray, axis: int | None, suffix: str = "") -> list[onnx.NodeProto]:
+    def _stored(self, name: str) -> str:
+        """The initialiser that holds these weights; a new one where nodes compute them, for those may come later."""
+        if name in self.constants:
+            return name
+        stored = f"{name}__value"
+        if stored not in self.constants:
+            tensor = TensorProto()
+            tensor.CopyFrom(self.computed[name])
+            tensor.name = stored
+            self.constants[stored] = tensor
+            self.new_constants.append(tensor)
+        return stored
+
+    def _pair(
+        self, name: str, scale: np.ndarray, axis: int | None, suffix: str = "", source: str = ""
+    ) -> list[onnx.NodeProto]:
         operands = self._scale(f"{name}{suffix}", scale)
         q, dq = f"{name}{suffix}__q", f"{name}{suffix}__dq"
         return [
-            self._node("QuantizeLinear", name, q, operands, axis),
+            self._node("QuantizeLinear", source or name, q, operands, axis),
             self._node("DequantizeLinear", q, dq, operands, axis),
         ]
 
@@ -370,10 +390,7 @@ class _Quantiser:
         del graph.node[:]
         graph.node.extend(nodes)
         graph.initializer.extend(self.new_constants)
-        used = self.results | {name for node in all_nodes(graph) for name in [*node.input, *_body_results(node)]}
-        for index in reversed(range(len(graph.node))):
-            if graph.node[index].op_type == "Constant" and graph.node[index].output[0] not in used:
-                del graph.node[index]
+        used = self._without_unused_weights()
         for index in reversed(range(len(graph.initializer))):
             if graph.initializer[index].name not in used:
                 del graph.initializer[index]
@@ -382,6 +399,21 @@ class _Quantiser:
         for index in reversed(range(len(graph.input))):
             if graph.input[index].name in gone:
                 del graph.input[index]
+
+    def _without_unused_weights(self) -> set[str]:
+        """Drop nodes that computed nothing but weights which are stored quantised now; returns the names in use."""
+        graph = self.model.graph
+        uses = Counter(name for node in all_nodes(graph) for name in [*node.input, *_body_results(node)])
+        uses.update(self.results)
+        weights = {name for name, value in self.computed.items() if value is not None}
+        for index in reversed(range(len(graph.node))):  # a node stands in front of those that read it
+            node = graph.node[index]
+            if weights.isdisjoint(node.output) or any(uses[name] for name in node.output if name):
+                continue
+            uses.subtract(node.input)
+            weights.update(node.input)
+            del graph.node[index]
+        return {name for name, count in uses.items() if count}
 
 
 def _body_results(node: onnx.NodeProto) -> list[str]:

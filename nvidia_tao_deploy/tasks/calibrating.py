@@ -15,7 +15,7 @@ from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.data.pictures import picture_samples
 from nvidia_tao_deploy.engine.calibration import obtain, qat
 from nvidia_tao_deploy.engine.calibration.obtain import SECTION
-from nvidia_tao_deploy.engine.contract import DYNAMIC, BuildPlan, Calibration
+from nvidia_tao_deploy.engine.contract import DYNAMIC, BuildPlan, Calibration, TensorInfo
 from nvidia_tao_deploy.errors import BuildError, DataError, EngineError, SpecError
 from nvidia_tao_deploy.files import check_writable
 from nvidia_tao_deploy.network import Sample
@@ -110,7 +110,7 @@ def _feed(context: Context, model: Model) -> CalibrationFeed | TensorFileFeed | 
     if data_file is not None and (data_file.exists() or not keys.cal_image_dir):
         from nvidia_tao_deploy.engine.calibration.tensorfile import TensorFile
 
-        return TensorFileFeed(TensorFile(data_file), [info.name for info in model.inputs], batch_size, keys.cal_batches)
+        return TensorFileFeed(TensorFile(data_file), model.inputs, batch_size, keys.cal_batches)
     if not keys.cal_image_dir:
         return None
     if data_file is not None:
@@ -155,11 +155,11 @@ class TensorFileFeed:
     """Batches from a TensorFile: the first `batch_size` rows of each of the first `batches`.
 
     Raises:
-        DataError: the file has fewer batches, or smaller ones.
+        DataError: the file has fewer batches, smaller ones, or of another shape than the model takes.
     """
 
     source: TensorFile
-    inputs: list[str]
+    inputs: Sequence[TensorInfo]
     batch_size: int
     batches: int
 
@@ -184,13 +184,19 @@ class TensorFileFeed:
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         with logs.progress("calibration", self.batches * self.batch_size) as bar:
-            for index, batch in enumerate(self.source.batches(self.inputs)):
+            for index, batch in enumerate(self.source.batches([info.name for info in self.inputs])):
                 if index == self.batches:
                     return
-                yield {name: self._rows(array, index) for name, array in batch.items()}
+                yield {info.name: self._rows(batch[info.name], info, index) for info in self.inputs}
                 bar.advance(self.batch_size)
 
-    def _rows(self, array: np.ndarray, index: int) -> np.ndarray:
+    def _rows(self, array: np.ndarray, info: TensorInfo, index: int) -> np.ndarray:
+        sizes = zip(array.shape[1:], info.shape[1:], strict=False)
+        if array.ndim != len(info.shape) or any(have != want != DYNAMIC for have, want in sizes):
+            raise DataError(
+                f"{self.source.path}: batch {index} is {array.shape}; the model takes {info}.",
+                hint="Delete the file to have it made again from cal_image_dir, or name the one made for this model.",
+            )
         if len(array) < self.batch_size:
             raise DataError(
                 f"{self.source.path}: batch {index} holds {len(array)} pictures; cal_batch_size is {self.batch_size}."

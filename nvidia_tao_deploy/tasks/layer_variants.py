@@ -89,6 +89,7 @@ class _Quantised:
         self._names, self._rules = names, plan.layers_precision
         self._format = quantise.FORMATS[plan.precision]
         self._model = raise_opset(model, self._format.opset, self._format.name.upper())  # once, not for every variant
+        quantise.needed(self._model, self._format)  # before calibration: there may be nothing to quantise
         self._amax: Mapping[str, float] = obtain.ranges(model, plan.calibration).amax
         _, report = quantise.quantise(self._model, self._amax, self._format, self._rules)
         self._nodes = set(report.quantised)

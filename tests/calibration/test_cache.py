@@ -50,7 +50,8 @@ def test_what_is_written_is_read(amax: dict[str, float]) -> None:
         (b"TRT-8503-EntropyCalibration2\ninput: 3f800000\nconv 3f80\n", "line 3 is damaged"),
         (b"TRT-8503-EntropyCalibration2\ninput: 7fc00000\n", "line 2 is damaged"),  # NaN
         (b"TRT-8503-EntropyCalibration2\ninput: bf800000\n", "line 2 is damaged"),  # negative
-        (b"TRT-8503-EntropyCalibration2\ninput: 3f80000", None),
+        (b"TRT-8503-EntropyCalibration2\ninput: 3f80000\n", None),
+        (b"TRT-8503-EntropyCalibration2\ninput: 3f80000", "line 2 is damaged"),  # the file ends within the number
     ],
 )
 def test_damaged_files_say_where(content: bytes, message: str | None, tmp_path: Path) -> None:

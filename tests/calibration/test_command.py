@@ -445,3 +445,79 @@ def test_ranges_of_training_that_cannot_be_kept_are_said_first(int8: Int8Job) ->
     ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", f"{CALIBRATION}cal_cache_file=/proc/none/x", cache=False)
     assert ran.code == 1 and "cal_cache_file: /proc/none/x: cannot be written" in ran.err
     assert not int8.engine.exists()
+
+
+def test_weights_that_are_not_numbers_are_named_from_further_on(int8: Int8Job) -> None:
+    """Without a cache only what feeds weights is observed: the first NaN is seen behind the weights that made it."""
+    model = onnx.load(str(int8.model))
+    model.graph.initializer.append(numpy_helper.from_array(np.full((3, 3), np.nan, np.float32), "broken"))
+    flat = next(node for node in model.graph.node if node.op_type == "MatMul")
+    first = helper.make_node("MatMul", [flat.input[0], "broken"], ["early"])
+    model.graph.node.insert(list(model.graph.node).index(flat), first)
+    next(node for node in model.graph.node if node.output[0] == "product").input[0] = "early"
+    onnx.save(model, str(int8.model))
+    ran = int8.build(cache=False)
+    assert ran.code == 4 and "The FP32 model itself" not in ran.err
+    assert "weights 'broken' hold NaN or infinity: the model is broken" in ran.err
+
+
+def tensorfile(path: Path, *shape: int, count: object = 2, value: float = 0.5) -> Path:
+    """Two batches as TAO writes them."""
+    with h5py.File(path, "w") as file:
+        for index in range(2):
+            batch = np.full(shape, value, np.float64)
+            file.create_group(f"_tensorfile_array_key__{index}").create_dataset("_tensorfile_array_key_", data=batch)
+        file.attrs["count"] = count
+    return path
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 32, 32), (3, 16, 16, 3), (3, 16, 16)])
+def test_tensorfile_of_another_shape(shape: tuple[int, ...], int8: Int8Job) -> None:
+    int8.model = makers.tiny_model(int8.root / "model.onnx", size=16)
+    path = tensorfile(int8.root / "data.tensorfile", *shape)
+    before = files(int8.root)
+    ran = int8.build(f"{CALIBRATION}cal_data_file={path}")
+    assert ran.code == 3
+    assert f"{path}: batch 0 is {shape}; the model takes input float32[?x3x16x16]." in ran.err
+    assert files(int8.root) == before
+
+
+@pytest.mark.parametrize("count", ["abc", np.array([2, 2]), 0, -1])
+def test_tensorfile_with_a_count_that_is_none(count: object, int8: Int8Job) -> None:
+    path = tensorfile(int8.root / "data.tensorfile", 3, 3, 16, 16, count=count)
+    ran = int8.build(f"{CALIBRATION}cal_data_file={path}")
+    assert ran.code == 3 and f"{path}: no TensorFile: its attribute 'count' is" in ran.err
+
+
+def test_tensorfile_count_may_be_an_array_of_one(int8: Int8Job) -> None:
+    path = tensorfile(int8.root / "data.tensorfile", 3, 3, 16, 16, count=np.array([2]))
+    assert int8.build(f"{CALIBRATION}cal_data_file={path}").code == 0
+
+
+def test_tensorfile_that_holds_nan_is_to_blame(int8: Int8Job) -> None:
+    path = tensorfile(int8.root / "data.tensorfile", 3, 3, 16, 16, value=np.nan)
+    ran = int8.build(f"{CALIBRATION}cal_data_file={path}")
+    assert ran.code == 4 and "'input' (an input of the model) has NaN" in ran.err
+    assert "The data itself holds it" in ran.err and "FP32 model itself" not in ran.err
+
+
+def test_cache_that_ends_within_a_number(int8: Int8Job) -> None:
+    assert int8.build().code == 0
+    text = int8.cache.read_text()
+    int8.facts.unlink()
+    int8.cache.write_text(text.rstrip("\n"))  # an editor that drops the last line's end does no harm
+    assert int8.build().code == 0
+    int8.cache.write_text(text.rstrip("\n")[:-4])
+    ran = int8.build()
+    assert ran.code == 3 and f"{int8.cache}: line {len(text.splitlines())} is damaged" in ran.err
+
+
+def test_calibrator_is_asked_for_where_there_is_none(int8: Int8Job) -> None:
+    ran = int8.build(f"{CALIBRATION}cal_route=calibrator")
+    assert ran.code == 0 and "cal_route=calibrator has no effect" in ran.text
+
+
+def test_int8_layers_in_an_fp8_engine(int8: Int8Job) -> None:
+    rule = "gen_trt_engine.tensorrt.layers_precision=['product:int8']"
+    ran = int8.build("gen_trt_engine.tensorrt.data_type=FP8", rule)
+    assert ran.code == 4 and "int8 cannot be set for single layers of an FP8 engine; possible: fp32, fp16" in ran.err

@@ -207,3 +207,11 @@ def test_rows_are_run_in_parts_that_fit_memory(case: tuple, monkeypatch: pytest.
     whole = observe(model, activations(model), feeds, "entropy")
     monkeypatch.setattr(ranges, "BYTES_AT_ONCE", 1)
     assert observe(model, activations(model), feeds, "entropy") == pytest.approx(whole, rel=1e-4)
+
+
+@pytest.mark.parametrize("algorithm", ["entropy", "minmax", "percentile"])
+def test_values_too_small_for_any_scale_are_zeros(algorithm: str) -> None:
+    tiny = histogram(np.full(100, 1e-40), np.full(100, -1e-38))
+    assert tiny.total == 200 and observers.amax(tiny, algorithm, 99.0) == 0.0
+    tiny.add(np.linspace(0, 1, 100, dtype=np.float32))
+    assert 0.9 < observers.amax(tiny, algorithm, 99.9) <= 1.0

@@ -15,6 +15,7 @@ from onnx import helper
 from nvidia_tao_deploy.engine.contract import Profile, TensorInfo
 from nvidia_tao_deploy.errors import BuildError, SpecError
 from nvidia_tao_deploy.graph import model as graph_model
+from nvidia_tao_deploy.graph import precision, quantise
 from tests.graph import models
 
 
@@ -200,3 +201,82 @@ def test_profile_out_of_order(batch):
 def test_inputs_that_disagree_on_the_batch():
     with pytest.raises(BuildError, match=r"disagree on the batch .*left float32\[\?x3\], right float32\[2x3\]"):
         graph_model.profiles([info(-1, 3, name="left"), info(2, 3, name="right")], (1, 1, 1))
+
+
+def with_function(opset: int = 17) -> onnx.ModelProto:
+    """input [N, 8] -> output [N, 3]: one call of a function that holds the only product."""
+    body = [
+        onnx.helper.make_node("MatMul", ["X", "W"], ["product"], name="product"),
+        onnx.helper.make_node("Relu", ["product"], ["Y"], name="relu"),
+    ]
+    imports = [onnx.helper.make_opsetid("", opset)]
+    function = onnx.helper.make_function("mine", "Layer", ["X", "W"], ["Y"], body, imports)
+    w = models.Weights()
+    call = onnx.helper.make_node("Layer", ["input", w.normal("w", 8, 3)], ["output"], name="call", domain="mine")
+    model = models.model(
+        [call], [models.value("input", 1, "N", 8)], [models.value("output", 1, "N", 3)], w.tensors, opset, ("mine",)
+    )
+    model.functions.append(function)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["int8", "fp8"])
+def test_functions_become_nodes_that_can_be_quantised(saved, kind):
+    loaded = graph_model.load(saved(with_function()))
+    assert not loaded.proto.functions and loaded.ops == {"": {"MatMul": 1, "Relu": 1}}
+    result, report = quantise.quantise(loaded.proto, {"input": 1.0}, quantise.FORMATS[kind])
+    assert len(report.quantised) == 1
+    onnx.checker.check_model(result, full_check=True)
+
+
+@pytest.mark.parametrize("kind", ["fp16", "int8"])
+def test_format_version_3_takes_initialisers_that_are_no_inputs(saved, kind):
+    model = models.classifier(opset=8)
+    model.ir_version = 3
+    model.graph.input.extend(models.value(item.name, item.data_type, *item.dims) for item in model.graph.initializer)
+    loaded = graph_model.load(saved(model))
+    if kind == "fp16":
+        result, report = precision.typed(loaded.proto, "fp16")
+        assert report.narrow
+    else:
+        result, report = quantise.quantise(loaded.proto, dict.fromkeys(quantise.needed(loaded.proto), 1.0))
+        assert report.quantised
+    onnx.checker.check_model(result, full_check=True)
+
+
+def test_external_data_of_constant_nodes_counts(saved, tmp_path):
+    """The sha256 binds calibration caches to weights, wherever those are kept."""
+    node = helper.make_node("Constant", [], ["w"], value=onnx.numpy_helper.from_array(np.ones((8, 3), np.float32)))
+    product = helper.make_node("MatMul", ["input", "w"], ["output"])
+    model = models.model([node, product], [models.value("input", 1, "N", 8)], [models.value("output", 1, "N", 3)], [])
+    options = {"save_as_external_data": True, "location": "data.bin", "size_threshold": 0, "convert_attribute": True}
+    path = saved(model, **options)
+    before = graph_model.load(path).sha256
+    weights = bytearray((tmp_path / "data.bin").read_bytes())
+    weights[2] ^= 1
+    (tmp_path / "data.bin").write_bytes(weights)
+    assert graph_model.load(path).sha256 != before
+    (tmp_path / "data.bin").unlink()
+    with pytest.raises(BuildError, match=r"its weights are in 'data.bin', which is not in"):
+        graph_model.load(path)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize(("op", "opset"), [("Upsample", 7), ("Upsample", 9), ("Resize", 10)])
+@pytest.mark.parametrize("scale", [1.5, 2.0, 3.0])
+def test_raising_the_opset_keeps_how_pictures_are_resized(op, opset, mode, scale):
+    w = models.Weights()
+    scales = [1.0, 1.0, scale, scale]
+    extra = [] if opset == 7 else [w.given("scales", scales, np.float32)]
+    options = {"scales": scales} if opset == 7 else {}
+    node = helper.make_node(op, ["x", *extra], ["y"], mode=mode, **options)
+    size = int(6 * scale)
+    model = models.model(
+        [node], [models.value("x", 1, 1, 2, 6, 6)], [models.value("y", 1, 1, 2, size, size)], w.tensors, opset
+    )
+    x = np.random.default_rng(0).normal(size=(1, 2, 6, 6)).astype(np.float32)
+    before, after = (
+        onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": x})[0]
+        for proto in (model, graph_model.raise_opset(model, 19, "a test"))
+    )
+    np.testing.assert_allclose(after, before, atol=1e-6)

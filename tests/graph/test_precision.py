@@ -192,7 +192,7 @@ def test_bf16():
     model, report = precision.typed(models.awkward(), "bf16")
     assert model.opset_import[0].version >= 22
     assert output_type(model, "/conv1") == TensorProto.BFLOAT16
-    assert report.clamped == []
+    assert report.clamped == ["far"], "float32's lowest number would be rounded to minus infinity"
 
 
 def test_bf16_rounds_to_nearest_even():
@@ -293,3 +293,48 @@ def test_simulated_graphs_are_float32_and_run(make: object, name: str) -> None:
     stored = {tensor.data_type for tensor in simulated.graph.initializer}
     assert not stored & {HALF, TensorProto.BFLOAT16}
     assert [output.name for output in simulated.graph.output] == [output.name for output in real.graph.output]
+
+
+LOWEST = float(np.finfo(np.float32).min)
+
+
+@pytest.mark.parametrize("kind", ["fp16", "bf16"])
+@pytest.mark.parametrize("as_node", [False, True])
+def test_mask_of_float32s_lowest_number_stays_finite(kind, as_node):
+    """(1 - mask) * lowest, as text encoders have it: with minus infinity, 0 times it would be NaN."""
+    w = models.Weights()
+    nodes = [] if as_node else [helper.make_node("Identity", [w.given("lowest", np.float32(LOWEST))], ["low"])]
+    if as_node:
+        nodes = [helper.make_node("Constant", [], ["low"], value_float=LOWEST)]
+    nodes += [
+        helper.make_node("Mul", ["x", w.given("one", np.float32(1))], ["score"]),
+        helper.make_node("Sub", ["score", "x"], ["zero"]),
+        helper.make_node("Mul", ["zero", "low"], ["masked"]),
+        helper.make_node("Add", ["score", "masked"], ["sum"]),
+        helper.make_node("Softmax", ["sum"], ["y"], axis=1),
+    ]
+    model = models.model(
+        nodes, [models.value("x", 1, 2, 4)], [models.value("y", 1, 2, 4)], w.tensors, opset=22 if kind == "bf16" else 17
+    )
+    everything = [LayerPrecision("*", kind)]
+    result, report = precision.typed(model, kind, everything, simulate=True)
+    x = RANDOM.normal(size=(2, 4)).astype(np.float32)
+    np.testing.assert_allclose(run(result, {"x": x})[0], run(model, {"x": x})[0], atol=0.02)
+    assert report.clamped
+
+
+def test_names_that_end_like_ours_are_no_twins():
+    """A typed model of ours, or of anybody with the same idea of names."""
+    w = models.Weights()
+    nodes = [
+        helper.make_node("Mul", ["x", "x"], ["a"]),
+        helper.make_node("Neg", ["a"], ["a__fp16"]),
+        helper.make_node("Add", ["a", "a__fp16"], ["b"]),
+        helper.make_node("MatMul", ["a", w.normal("w", 4, 3)], ["c"]),
+        helper.make_node("MatMul", ["b", w.normal("w2", 4, 3)], ["d"]),
+        helper.make_node("Add", ["c", "d"], ["y"]),
+    ]
+    model = models.model(nodes, [models.value("x", 1, 2, 4)], [models.value("y", 1, 2, 3)], w.tensors)
+    x = RANDOM.normal(size=(2, 4)).astype(np.float32)
+    result, _ = precision.typed(model, "fp16")
+    np.testing.assert_allclose(run(result, {"x": x})[0], run(model, {"x": x})[0], atol=0.01)

@@ -258,3 +258,42 @@ def test_the_rest_can_be_typed_as_fp16() -> None:
     types = {tensor.name: tensor.data_type for tensor in typed.graph.initializer}
     assert types["input__scale__fp16"] == TensorProto.FLOAT16
     np.testing.assert_allclose(run(typed, input=x)[0], run(proto, input=x)[0], atol=0.05)
+
+
+@pytest.mark.parametrize("float_weights", [True, False])
+@pytest.mark.parametrize("form", ["transposed", "identity", "floats"])
+def test_weights_that_nodes_give_are_weights(form: str, float_weights: bool) -> None:
+    """Exporters leave Transpose or Identity on a weight, or its numbers in an attribute of a Constant."""
+    weight = np.random.default_rng(3).normal(size=(7, 5)).astype(np.float32)
+    w = Weights()
+    if form == "transposed":
+        nodes = [helper.make_node("Transpose", [w.given("stored", weight.T.copy())], ["w"], perm=[1, 0])]
+    elif form == "identity":
+        nodes = [helper.make_node("Identity", [w.given("stored", weight)], ["w"])]
+    else:
+        nodes = [
+            helper.make_node("Constant", [], ["flat"], value_floats=weight.ravel().tolist()),
+            helper.make_node("Reshape", ["flat", w.given("shape", [7, 5], np.int64)], ["w"]),
+        ]
+    nodes.append(helper.make_node("MatMul", ["input", "w"], ["y"], name="g"))
+    proto = model(nodes, [value("input", FLOAT, "N", 7)], [value("y", FLOAT, "N", 5)], w.tensors)
+    assert quantise.needed(proto) == ["input"]
+    result, report = quantise.quantise(proto, {"input": 3.0}, float_weights=float_weights)
+    x = np.random.default_rng(0).normal(size=(6, 7)).astype(np.float32)
+    np.testing.assert_allclose(run(result, input=x)[0], run(proto, input=x)[0], atol=0.1)
+    assert report.quantised == ["g"]
+    assert {node.op_type for node in result.graph.node} == {"QuantizeLinear", "DequantizeLinear", "MatMul"}
+    assert "stored" not in {tensor.name for tensor in result.graph.initializer}
+
+
+def test_computed_weights_that_others_read_stay() -> None:
+    w = Weights()
+    nodes = [
+        helper.make_node("Identity", [w.normal("stored", 7, 7)], ["w"]),
+        helper.make_node("MatMul", ["input", "w"], ["product"], name="g"),
+        helper.make_node("Add", ["product", "w"], ["y"]),
+    ]
+    proto = model(nodes, [value("input", FLOAT, 7, 7)], [value("y", FLOAT, 7, 7)], w.tensors)
+    result, _ = quantise.quantise(proto, {"input": 3.0}, float_weights=True)
+    x = np.random.default_rng(0).normal(size=(7, 7)).astype(np.float32)
+    np.testing.assert_allclose(run(result, input=x)[0], run(proto, input=x)[0], atol=0.1)

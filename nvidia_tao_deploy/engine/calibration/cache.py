@@ -98,6 +98,8 @@ def parse(content: bytes, source: Path | str) -> Cache:
             continue
         entry = _LINE.fullmatch(line.strip())
         scale = struct.unpack(">f", bytes.fromhex(entry[2].zfill(8)))[0] if entry else math.nan
+        if number == len(lines) and not content.endswith(b"\n") and entry and len(entry[2]) < 8:
+            scale = math.nan  # the file ends within a number: what is left of it would be a scale of next to nothing
         if entry is None or not math.isfinite(scale) or scale < 0:
             raise DataError(
                 f"{source}: line {number} is damaged: expected 'tensor: hex of a positive float32', found "

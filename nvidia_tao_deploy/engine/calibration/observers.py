@@ -22,6 +22,10 @@ LEVELS = 128
 STEP = 16
 """Bins between the thresholds that the entropy search tries: under 1 % of the range."""
 
+TINY = 1e-30
+"""Values below count as zeros: no scale is as small as they are (`quantise.SCALE_FLOOR`), and the reciprocal of their
+bins' width has no place in a float32."""
+
 GUARD = 99.99
 """Percent of the values other than zero that an entropy threshold covers at least. Where most values are tiny and a few
 large ones carry the signal (hard-swish gates), divergence alone would cut those off: PP-OCRv4's recogniser then reads 0
@@ -68,7 +72,7 @@ class Histogram:
         if not math.isfinite(largest):
             kind = "NaN" if math.isnan(largest) else "an infinity"
             raise BuildError(f"{kind} among its values")
-        if largest == 0.0:
+        if largest < TINY:
             self.zeros += sizes.size
             return
         self.maximum = max(self.maximum, largest)

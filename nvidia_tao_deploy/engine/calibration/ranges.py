@@ -139,17 +139,33 @@ def _line(error: Exception) -> str:
 
 def _blame(model: onnx.ModelProto, name: str) -> str:
     """What to look at when the FP32 model gives NaN or infinity in a tensor."""
-    import numpy as np
     from onnx import numpy_helper
 
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in all_nodes(model.graph):
-        if name not in node.output:
-            continue
+    if any(value.name == name for value in model.graph.input):
+        return "The data itself holds it: check the TensorFile, or the preprocessing keys."
+    producers = {output: node for node in model.graph.node for output in node.output if output}
+    waiting, seen = [name], {name}
+    while waiting:
+        node = producers.get(waiting.pop(0), onnx.NodeProto())
         for operand in node.input:
-            if operand in weights and not np.all(np.isfinite(numpy_helper.to_array(weights[operand]))):
-                return f"Its weights '{operand}' hold NaN or infinity: the model is broken, export or train it again."
+            if operand in seen:
+                continue
+            seen.add(operand)
+            waiting.append(operand)
+            if operand in weights and _broken(numpy_helper.to_array(weights[operand]), direct=name in node.output):
+                whose = "Its" if name in node.output else "The"
+                return (
+                    f"{whose} weights '{operand}' hold NaN or infinity: the model is broken, export or train it again."
+                )
     return "The FP32 model itself overflows on this data: check the preprocessing keys and the model."
+
+
+def _broken(values: np.ndarray, direct: bool) -> bool:
+    """Whether weights explain NaN behind them. An infinity may be meant, as in a mask, where more follows."""
+    import numpy as np
+
+    return values.dtype.kind == "f" and bool(np.any(~np.isfinite(values) if direct else np.isnan(values)))
 
 
 def _producer(model: onnx.ModelProto, name: str) -> str:

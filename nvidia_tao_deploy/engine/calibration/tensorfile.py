@@ -51,10 +51,7 @@ class TensorFile:
         if not path.is_file():
             raise DataError(f"{path}: no such TensorFile.")
         with self._open() as file:
-            count = file.attrs.get("count")
-            if count is None or int(count) < 1:
-                raise DataError(f"{path}: no TensorFile: its attribute 'count' is {count}; expected at least 1.")
-            self.count = int(count)
+            self.count = _count(path, file.attrs.get("count"))
             missing = [index for index in range(self.count) if f"{KEY}_{index}" not in file]
         if missing:
             raise DataError(
@@ -103,6 +100,16 @@ class TensorFile:
             return np.ascontiguousarray(data[()], np.float32)
         except (OSError, TypeError, ValueError) as error:
             raise DataError(f"{self.path}: batch {index} cannot be read: {str(error)[:120]}.") from error
+
+
+def _count(path: Path, found: Any) -> int:
+    """The number of batches that a file says it has. Raises DataError."""
+    import numpy as np
+
+    value = np.asarray(found)
+    if value.size != 1 or value.dtype.kind not in "iuf" or value.item() < 1:
+        raise DataError(f"{path}: no TensorFile: its attribute 'count' is {found}; expected a number of at least 1.")
+    return int(value.item())
 
 
 def write(path: Path, batches: Iterable[Mapping[str, np.ndarray]]) -> int:

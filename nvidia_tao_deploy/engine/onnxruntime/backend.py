@@ -63,6 +63,8 @@ class OnnxRuntimeBackend:
         from nvidia_tao_deploy.graph import plugins, precision
 
         rewritten, rewrites = plugins.rewrite(model)
+        if plan.precision == "int8" and plan.calibration is not None and plan.calibration.route == "calibrator":
+            logger.warning("cal_route=calibrator has no effect: ONNX Runtime has no calibrator, Q/DQ nodes are used")
         if plan.precision == "fp16":
             plan = overflow.plan_for(rewritten, plan)
         quantised, details = explicit.quantised(rewritten, plan, float_weights=False)
@@ -73,7 +75,7 @@ class OnnxRuntimeBackend:
         except TaoDeployError:
             raise
         except Exception as error:  # onnxruntime raises classes of its own for each kind of refusal
-            hint = NO_BF16 if plan.precision == "bf16" else None
+            hint = NO_BF16 if "bf16" in (plan.precision, *(rule.dtype for rule in plan.layers_precision)) else None
             raise BuildError(f"ONNX Runtime refuses the model: {_first_line(error)}", hint) from error
         return Built(blob, {"onnxruntime": onnxruntime.__version__, "plugin_rewrites": rewrites, **details})
 

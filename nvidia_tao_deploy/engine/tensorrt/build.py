@@ -15,12 +15,13 @@ from typing import Any
 import onnx
 
 from nvidia_tao_deploy.engine.calibration import explicit, obtain, overflow
-from nvidia_tao_deploy.engine.contract import BuildPlan, Built
+from nvidia_tao_deploy.engine.contract import BuildPlan, Built, LayerPrecision
 from nvidia_tao_deploy.engine.tensorrt import calibrator as calibrating
 from nvidia_tao_deploy.engine.tensorrt import cuda, log, progress, timing_cache, turns
-from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, Dialect
+from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, TENSORRT_RTX, Dialect
 from nvidia_tao_deploy.errors import BuildError, SpecError, did_you_mean
 from nvidia_tao_deploy.graph import layers, lowering, plugins, precision
+from nvidia_tao_deploy.graph.editing import attributes
 from nvidia_tao_deploy.graph.model import PROTOBUF_LIMIT, all_nodes, is_quantised, on_disk, proto_bytes
 from nvidia_tao_deploy.graph.quantise import activations, label
 
@@ -54,7 +55,9 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     feeder, calibrator = None, None
     strongly_typed = dialect.explicit_only or plan.precision == "fp8"
     if strongly_typed:
-        model, typing = _typed(model, plan, original)
+        if plan.precision == "int8" and not own_ranges:
+            _by_calibrator(dialect, plan)  # refuses what was asked for and is not there
+        model, typing = _typed(model, plan, original, dialect.product)
     elif plan.precision == "int8" and not own_ranges and _by_calibrator(dialect, plan):
         feeder, calibrator, plan = _calibrator(dialect, original, plan)
         typing["ranges"] = feeder.source
@@ -129,7 +132,7 @@ def _check_precision(dialect: Dialect, plan: BuildPlan, quantised: bool) -> None
 
 
 def _typed(
-    model: onnx.ModelProto, plan: BuildPlan, original: onnx.ModelProto
+    model: onnx.ModelProto, plan: BuildPlan, original: onnx.ModelProto, product: str = TENSORRT
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """The model with every type stated: FP16 or BF16 casts, Q/DQ pairs with FP16 for the rest unless strict.
 
@@ -140,6 +143,8 @@ def _typed(
     narrow = "fp32" if plan.strict else "fp16"
     quantised, facts = explicit.quantised(model, plan, float_weights=True, measured=original, fp16_rest=not plan.strict)
     rest = explicit.rest(plan, narrow, facts.get("beyond_fp16", ()))
+    if product == TENSORRT_RTX and rest.precision != "fp32":
+        rest = replace(rest, layers_precision=(*rest.layers_precision, *_narrow_recurrences(quantised, rest.precision)))
     typed, report = precision.apply_with_report(quantised, rest)
     return typed, {
         "typing": "explicit",
@@ -148,6 +153,16 @@ def _typed(
         "kept_fp32": report.kept,
         "clamped_constants": report.clamped,
     }
+
+
+def _narrow_recurrences(model: onnx.ModelProto, dtype: str) -> tuple[LayerPrecision, ...]:
+    """Rules for recurrent nodes of one direction: TensorRT RTX 1.7 fails on those in float32 behind a cast ("Mismatched
+    number of elements in reshape op"), and builds them in the narrow type."""
+    return tuple(
+        LayerPrecision(label(node), dtype, optional=True)
+        for node in model.graph.node
+        if node.op_type in ("LSTM", "GRU", "RNN") and attributes(node).get("direction", b"forward") != b"bidirectional"
+    )
 
 
 def _named(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -141,6 +141,8 @@ class Dialect:
         elif 0 <= index < len(nodes):  # TensorRT 8 gives the number only
             name, kind = nodes[index].name or nodes[index].output[0], nodes[index].op_type
         text = " ".join(error.desc().split())
+        if text == "false":  # all that the parser says about an operator that it does not have
+            text = "this operator is not supported"
         return f"{kind} '{name}': {text}" if kind or name else text
 
     def tactic_sources(self) -> dict[str, Any]:

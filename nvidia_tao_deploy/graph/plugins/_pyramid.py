@@ -107,7 +107,9 @@ def sample(write: GraphWriter, source: Pyramid, level: Level, down: str, across:
 def _neighbours(write: GraphWriter, place: str, size: str, axis: int) -> tuple[str, str, str]:
     """Whole positions before and after, int64, with a further axis at `axis`; the second one's share, with two."""
     last = chain(write, "Sub", write.op("Cast", size, to=TensorProto.FLOAT), 1.0)
-    place = write.op("Min", write.op("Relu", place), last)
+    zero = write.constant(0.0, np.float32)
+    place = write.op("Where", write.op("Greater", place, zero), place, zero)  # 0 for NaN as well: it is no position
+    place = write.op("Min", place, last)
     before = write.op("Floor", place)
     after = write.op("Min", chain(write, "Add", before, 1.0), last)
     share = write.op("Sub", place, before)

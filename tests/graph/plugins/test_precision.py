@@ -69,6 +69,11 @@ class Sandwich:
     def layers(self) -> list[str]:
         return [node.name for node in (*self.front, *self.behind)]
 
+    @property
+    def with_ranges(self) -> list[str]:
+        """Those whose values are more than next to nothing, as a count's bits are that stand in a float."""
+        return [name for name in self.layers if name != "behind_NMS_1"]
+
     def _layer(self, value: onnx.ValueInfoProto, source: str, target: str, name: str) -> onnx.NodeProto:
         size = value.type.tensor_type.shape.dim[-1].dim_value
         self.model.graph.initializer.append(numpy_helper.from_array(np.eye(size, dtype=np.float32), f"{name}_weight"))
@@ -135,9 +140,11 @@ def test_quantising_leaves_the_plugin_alone(op: str, name: str) -> None:
     model = plugins.described(between.model)
     result, details = explicit.quantised(model, BuildPlan(name, calibration=calibration), True, measured=between.model)
     assert plugin_of(result) == between.plugin
-    assert details["quantised_nodes"] == len(between.layers) and details["not_quantised"] == {}
+    layers = between.with_ranges
+    assert details["quantised_nodes"] == len(layers)
+    assert set(details["not_quantised"]) == set(between.layers) - set(layers)
     pairs = {node.output[0] for node in result.graph.node if node.op_type == "DequantizeLinear"}
-    assert all(set(node.input) <= pairs for node in result.graph.node if node.name in between.layers)
+    assert all(set(node.input) <= pairs for node in result.graph.node if node.name in layers)
     assert not pairs & set(plugin_of(result).input)
     standard, _ = plugins.rewrite(result)
     assert all(np.all(np.isfinite(found)) for found in _run(standard, next(between.feeds()), name))
@@ -168,7 +175,7 @@ def test_strongly_typed_engines_quantise_around_the_plugin_too(op: str, name: st
     calibration = Calibration(between.feeds, len(between.runs), 2, algorithm="minmax")
     plan = BuildPlan(name, calibration=calibration)
     typed, details = build._typed(plugins.described(between.model), plan, between.model)
-    assert details["quantised_nodes"] == len(between.layers) and between.plugin.name in details["kept_fp32"]
+    assert details["quantised_nodes"] == len(between.with_ranges) and between.plugin.name in details["kept_fp32"]
     stays, found = plugin_of(typed), types(plugins.rewrite(typed)[0])
     before = types(between.model)
     assert [found[item] for item in stays.input if item] == [before[item] for item in between.plugin.input if item]

@@ -52,3 +52,18 @@ def test_equal_scores_come_in_the_order_of_boxes_and_classes(op: str) -> None:
 def test_every_rewriter_has_cases() -> None:
     aliases = {"BatchedNMS_TRT", "NMS_TRT", "SpecialSlice_TRT", "MultiscaleDeformableAttnPlugin_TRT"}
     assert set(plugins.rewriters()) == set(cases.ALL) | aliases
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+@pytest.mark.parametrize("op", list(cases.ALL))
+def test_numbers_that_are_none_end_no_run(op: str, value: float) -> None:
+    """Of a network that overflows: a picture's results are worthless, but it stops neither the others nor the GPU."""
+    case = next(iter(cases.ALL[op]()))
+    session = onnxruntime.InferenceSession(
+        plugins.standard(case.model).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    for name, array in case.runs[0].items():
+        if array.dtype.kind == "f":
+            broken = array.copy()
+            broken.reshape(-1)[::3] = value
+            assert session.run(None, {**case.runs[0], name: broken})
