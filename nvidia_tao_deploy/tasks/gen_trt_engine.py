@@ -40,6 +40,7 @@ def run(context: Context) -> None:
     source = Path(require(context.spec, "gen_trt_engine.onnx_file"))
     target = Path(require(context.spec, "gen_trt_engine.trt_engine"))
     _check_target(source, target, section.report)
+    _check_apart(section, target)
     layer_rules = layers.parse(section.tensorrt.layers_precision)
     backend = choose(section.backend)
     backend.use_libraries(tuple(map(Path, section.plugins)))
@@ -160,6 +161,23 @@ def _check_target(source: Path, target: Path, with_report: bool) -> None:
         raise SpecError(f"gen_trt_engine.trt_engine: {target} is the ONNX model itself; it would be replaced.")
     for path in (target, metadata.path_of(target), *((report_path(target),) if with_report else ())):
         check_writable(path, "gen_trt_engine.trt_engine")
+
+
+def _check_apart(section: Any, target: Path) -> None:
+    """What the build reads and writes besides must not be the engine: it would be replaced."""
+    keys = {
+        "timing_cache": section.timing_cache,
+        **{
+            f"tensorrt.calibration.{key}": getattr(section.tensorrt.calibration, key)
+            for key in ("cal_cache_file", "cal_data_file", "cal_json_file")
+        },
+    }
+    for key, file in keys.items():
+        if file and Path(file).resolve() == target.resolve():
+            raise SpecError(
+                f"gen_trt_engine.{key}: {file} is gen_trt_engine.trt_engine, too; one would replace the other.",
+                hint="Give each a file of its own.",
+            )
 
 
 def _bounds(profile: Profile) -> str:
