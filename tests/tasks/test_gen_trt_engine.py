@@ -21,6 +21,7 @@ from nvidia_tao_deploy.engine.onnxruntime.backend import OnnxRuntimeBackend
 from nvidia_tao_deploy.engine.tensorrt.backend import TensorRTBackend, TensorRTRTXBackend
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.graph import layers
+from nvidia_tao_deploy.tasks import gen_trt_engine
 from tests.conftest import ColourJob
 from tests.makers import start_command, strict_json, tiny_model
 
@@ -250,6 +251,21 @@ def test_timing_cache_that_cannot_be_written(
     assert ("opset 17" in ran.text) is not uses
     ran = colours.run("gen_trt_engine", f"gen_trt_engine.timing_cache={colours.images}")
     assert ran.code == 2 * uses and ("is a folder; expected a file name" in ran.err) is uses
+
+
+@pytest.mark.parametrize(
+    ("uses", "keys", "told"),
+    [(True, (), True), (True, ("gen_trt_engine.timing_cache=timing.cache",), False), (False, (), False)],
+)
+def test_a_long_build_is_told_of_the_timing_cache(
+    colours: ColourJob, uses: bool, keys: tuple[str, ...], told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnnxRuntimeBackend, "timing_cache", uses)
+    hint = "gen_trt_engine.timing_cache=FILE keeps what was timed"
+    assert hint not in colours.run("gen_trt_engine", *keys).text  # it took less than a minute
+    monkeypatch.setattr(gen_trt_engine, "LONG_BUILD", 0.0)
+    ran = colours.run("gen_trt_engine", *keys)
+    assert ran.code == 0 and (hint in ran.text) is told
 
 
 def test_which_backends_have_a_timing_cache() -> None:
