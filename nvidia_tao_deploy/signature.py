@@ -58,13 +58,13 @@ class Binding:
         inputs, outputs: the tensors.
         classes: for outputs of class ids, by the signature's name: how many classes the model chooses among, where the
             engine file or the json beside it tells.
-        sigmoids: outputs of one column that a sigmoid makes, so that they are probabilities; as far as that is known.
+        probabilities: for outputs of one column: whether they are probabilities, not logits; where that is known.
     """
 
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]
     classes: Mapping[str, int] = field(default_factory=dict)
-    sigmoids: frozenset[str] = frozenset()
+    probabilities: Mapping[str, bool] = field(default_factory=dict)
 
     def with_classes(self, count: Callable[[str], int | None]) -> Binding:
         """The same with the class counts that `count` knows by the model's own output names."""
@@ -72,10 +72,11 @@ class Binding:
         found = {name: classes for name, own in ids.items() if (classes := count(own)) is not None}
         return replace(self, classes=found)
 
-    def with_sigmoids(self, is_sigmoid: Callable[[str], bool]) -> Binding:
-        """The same with what `is_sigmoid` knows of outputs of one column by the model's own output names."""
+    def with_probabilities(self, is_probability: Callable[[str], bool | None]) -> Binding:
+        """The same with what `is_probability` knows of outputs of one column by the model's own output names."""
         columns = {name: info.name for name, info in self.outputs.items() if set(info.shape[1:]) == {1}}
-        return replace(self, sigmoids=frozenset(name for name, own in columns.items() if is_sigmoid(own)))
+        told = {name: known for name, own in columns.items() if (known := is_probability(own)) is not None}
+        return replace(self, probabilities=told)
 
     def size(self, tensor: str, axis: int) -> int:
         """Size of an axis of an input or output; -1 where it is open."""

@@ -245,6 +245,18 @@ def test_results_dir_that_cannot_be_written(colours: ColourJob, where: str) -> N
     assert (colours.root / "file").read_text() == "mine"
 
 
+def test_results_dir_that_is_a_link_to_nowhere(colours: ColourJob) -> None:
+    (colours.root / "link").symlink_to(colours.root / "lost")
+    ran = colours.run("evaluate", f"results_dir={colours.root / 'link'}")
+    assert ran.code == 2 and f"link is a link to {colours.root / 'lost'}, which does not exist here" in ran.err
+
+
+def test_keys_of_other_sections_that_evaluate_reads_are_in_its_help() -> None:
+    for subtask in ("gen_trt_engine", "evaluate", "inference"):
+        assert "gen_trt_engine.plugins" in run_here("rtdetr", subtask, "--help").out
+    assert "gen_trt_engine.onnx_file" not in run_here("rtdetr", "evaluate", "--help").out
+
+
 def test_read_only_results_dir(colours: ColourJob) -> None:
     folder = colours.root / "ro"
     folder.mkdir()

@@ -12,6 +12,7 @@ from pathlib import Path
 from nvidia_tao_deploy.data.lines import read_lines
 from nvidia_tao_deploy.data.pictures import picture_samples
 from nvidia_tao_deploy.errors import DataError, nearest
+from nvidia_tao_deploy.files import STATUS_FILE
 from nvidia_tao_deploy.network import Sample
 
 logger = logging.getLogger(__name__)
@@ -83,10 +84,12 @@ def check_count(names: Sequence[str], count: int, source: object, key: str) -> N
 
 
 def folder_classes(root: Path) -> tuple[str, ...]:
-    """Names of the sub-folders in alphabetical order; files beside them do not count."""
+    """Names of the sub-folders in alphabetical order; files beside them, hidden folders and those of results do not
+    count."""
     if not root.is_dir():
         return ()
-    return tuple(sorted(item.name for item in root.iterdir() if item.is_dir() and not item.name.startswith(".")))
+    folders = [item for item in root.iterdir() if item.is_dir() and not item.name.startswith(".")]
+    return tuple(sorted(item.name for item in folders if not (item / STATUS_FILE).is_file()))
 
 
 def _more(items: Sequence[str], shown: int) -> str:

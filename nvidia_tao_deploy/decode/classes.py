@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.network import Frame
@@ -27,15 +27,18 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.where(already[:, None], values, powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def binary(scores: np.ndarray, probabilities: bool = False) -> np.ndarray:
+def binary(scores: np.ndarray, probabilities: bool | None = False) -> np.ndarray:
     """(B,1) score of the second class -> (B,2) probabilities.
 
     Args:
-        scores: logits, or `probabilities`. Values do not tell which: 0.3 is the second class or the first.
+        scores: logits, or `probabilities`. Values hardly tell which: 0.3 is the second class or the first.
+        probabilities: None where nothing else tells: scores that are all within 0..1 then count as probabilities.
     """
     import numpy as np
 
     values = scores[:, 0].astype(np.float64)
+    if probabilities is None:
+        probabilities = bool(((values >= 0) & (values <= 1)).all())
     second = values if probabilities else 1 / (1 + np.exp(-np.clip(values, -700, 700)))
     return np.stack([1 - second, second], axis=1).astype(np.float32)
 
@@ -46,16 +49,16 @@ class DecodeClasses:
 
     Attributes:
         output: name of the (B,C) output in the signature.
-        sigmoid: whether the model ends in a sigmoid, so that a single column holds probabilities.
+        probability: whether a single column holds probabilities, not logits; None: see `binary`.
     """
 
     output: str
-    sigmoid: bool = False
+    probability: bool | None = False
 
     def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[Classes]:
         scores = outputs[self.output]
         scores = scores.reshape(len(scores), -1)
-        probabilities = binary(scores, self.sigmoid) if scores.shape[1] == 1 else softmax(scores)
+        probabilities = binary(scores, self.probability) if scores.shape[1] == 1 else softmax(scores)
         return [Classes(row.copy(), chances) for row, chances in zip(scores, probabilities, strict=True)]
 
 
@@ -65,10 +68,13 @@ class DecodeTasks:
 
     Attributes:
         outputs: name of the (B,C) output in the signature, by task.
+        probabilities: for heads of a single column, by output: whether it holds probabilities; see `binary`.
     """
 
     outputs: Mapping[str, str]
+    probabilities: Mapping[str, bool] = field(default_factory=dict)
 
     def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[dict[str, Classes]]:
-        heads = [DecodeClasses(name)(outputs, frames) for name in self.outputs.values()]
+        known = self.probabilities
+        heads = [DecodeClasses(name, known.get(name))(outputs, frames) for name in self.outputs.values()]
         return [dict(zip(self.outputs, found, strict=True)) for found in zip(*heads, strict=True)]

@@ -39,7 +39,7 @@ def facts(network: str, backend: str, model: Model, plan: BuildPlan, built: Buil
         "precision": plan.precision,
         "onnx": {"file": model.source.name, "sha256": model.sha256, "opset": model.opset, "quantised": model.quantised},
         "classes": _classes(model),
-        "sigmoids": _sigmoids(model),
+        "probabilities": _probabilities(model),
         "engine_bytes": len(built.blob),
         "engine_sha256": hashlib.sha256(built.blob).hexdigest(),
         "profiles": {
@@ -60,21 +60,23 @@ def _classes(model: Model) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _sigmoids(model: Model) -> list[str]:
-    """Outputs that a sigmoid makes."""
-    from nvidia_tao_deploy.graph.classes import ends_in_sigmoid
+def _probabilities(model: Model) -> dict[str, bool]:
+    """Whether outputs come from a sigmoid or softmax, as far as the model shows it: a plan does not tell any more."""
+    from nvidia_tao_deploy.graph.classes import ends_in_probability
 
-    return [info.name for info in model.outputs if ends_in_sigmoid(model.proto, info.name)]
+    found = {info.name: ends_in_probability(model.proto, info.name) for info in model.outputs}
+    return {name: told for name, told in found.items() if told is not None}
 
 
-def is_sigmoid(engine: Path, output: str) -> bool:
-    """Whether an output comes from a sigmoid, by the file itself or the json beside it; False where neither tells."""
-    from nvidia_tao_deploy.graph.classes import is_sigmoid as in_file
+def is_probability(engine: Path, output: str) -> bool | None:
+    """Whether an output comes from a sigmoid or softmax, by the file itself or the json beside it; None where neither
+    tells."""
+    from nvidia_tao_deploy.graph.classes import is_probability as in_file
 
     found = in_file(engine, output)
     if found is None and _is_of(engine, facts := read(engine) or {}):
-        found = output in (facts.get("sigmoids") or ())
-    return bool(found)
+        found = (facts.get("probabilities") or {}).get(output)
+    return found if isinstance(found, bool) else None
 
 
 def class_count(engine: Path, output: str) -> int | None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
-from nvidia_tao_deploy.graph.model import infer_shapes
+from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph.model import infer_shapes, inlined
 
 ONNX_TAG = b"\x08"
 """First byte of an ONNX file: the tag of ir_version."""
@@ -20,8 +21,16 @@ AROUND_SOFTMAX = frozenset({"Flatten", "Reshape"})
 """What onnx's version converter puts around a Softmax of operator set 12 and older; the last axis stays."""
 
 
-VALUE_KEEPING = frozenset({"Identity", "Cast", "QuantizeLinear", "DequantizeLinear", "Flatten", "Reshape", "Squeeze"})
-"""What may follow a sigmoid without making something else of it."""
+VALUE_KEEPING = frozenset(
+    {
+        "Cast", "Clip", "DequantizeLinear", "Flatten", "Gather", "Identity", "QuantizeLinear", "Reshape", "Slice",
+        "Split", "Squeeze", "Unsqueeze",
+    }
+)  # fmt: skip
+"""What may follow a score without making something else of it."""
+PROBABILITIES = frozenset({"Sigmoid", "Softmax", "HardSigmoid"})
+LOGITS = frozenset({"Gemm", "MatMul", "Add", "Conv", "BatchNormalization", "GlobalAveragePool", "ReduceMean"})
+"""Operators that end a network whose scores may be any numbers."""
 
 
 def class_count(path: Path, output: str) -> int | None:
@@ -37,18 +46,21 @@ def class_count(path: Path, output: str) -> int | None:
     return classes_of(model, output) if model else None
 
 
-def is_sigmoid(path: Path, output: str) -> bool | None:
-    """Whether an output of an engine file comes from a sigmoid; None where it cannot be told (a TensorRT engine)."""
+def is_probability(path: Path, output: str) -> bool | None:
+    """Whether an output of an engine file comes from a sigmoid or softmax (False: from a layer without either); None
+    where it cannot be told: a TensorRT engine, or a model that ends in something else."""
     model = _model_in(path)
-    return ends_in_sigmoid(model, output) if model else None
+    return ends_in_probability(model, output) if model else None
 
 
-def ends_in_sigmoid(model: onnx.ModelProto, output: str) -> bool:
+def ends_in_probability(model: onnx.ModelProto, output: str) -> bool | None:
     """The same for a model that is loaded."""
     makers = _makers(model.graph)
     while (node := makers.get(output)) is not None and node.op_type in VALUE_KEEPING:
         output = node.input[0]
-    return node is not None and node.op_type == "Sigmoid"
+    if node is None or node.op_type not in PROBABILITIES | LOGITS:
+        return None
+    return node.op_type in PROBABILITIES
 
 
 def _model_in(path: Path) -> onnx.ModelProto | None:
@@ -57,8 +69,8 @@ def _model_in(path: Path) -> onnx.ModelProto | None:
         if file.read(1) != ONNX_TAG:
             return None
     try:
-        return onnx.load(str(path))
-    except (DecodeError, OSError, ValueError, RuntimeError):
+        return inlined(onnx.load(str(path)), path)
+    except (DecodeError, OSError, ValueError, RuntimeError, BuildError):
         return None
 
 

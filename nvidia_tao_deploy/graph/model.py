@@ -111,8 +111,8 @@ def load(path: str | Path) -> Model:
     _refuse_by_name(path)
     proto = _read(path)
     opset = opset_of(proto, path)
-    proto.ir_version = max(proto.ir_version, OLDEST_IR)
-    proto = _inlined(proto, path)
+    _raise_ir(proto)
+    proto = inlined(proto, path)
     move_plugins_to_own_domain(proto)
     if sort_nodes(proto.graph):
         logger.debug("%s: nodes put in topological order", path)
@@ -123,15 +123,38 @@ def load(path: str | Path) -> Model:
     return describe(proto, path, file_sha256(path, proto), opset)
 
 
-def _inlined(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+def _raise_ir(proto: onnx.ModelProto) -> None:
+    """From version 4 on an initialiser that is an input as well is one that callers may replace; none was meant so."""
+    if proto.ir_version >= OLDEST_IR:
+        return
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    kept = [value for value in proto.graph.input if value.name not in weights]
+    del proto.graph.input[:]
+    proto.graph.input.extend(kept)
+    proto.ir_version = OLDEST_IR
+
+
+def inlined(proto: onnx.ModelProto, path: Path | str) -> onnx.ModelProto:
     """The model with the bodies of its functions in place of the calls: what is typed, quantised, replaced and named in
-    `layers_precision` are nodes of the graph."""
+    `layers_precision` are nodes of the graph. Raises BuildError; nodes of `proto` may get attributes."""
     if not proto.functions or proto_bytes(proto) >= PROTOBUF_LIMIT:
         return proto
+    _state_defaults(proto)
     try:
         return onnx.inliner.inline_local_functions(proto)
     except Exception as error:  # the inliner throws RuntimeError and others from C++
         raise BuildError(f"{path}: its functions cannot be inlined: {first_line(error)}", hint=_EXPORT_HINT) from None
+
+
+def _state_defaults(proto: onnx.ModelProto) -> None:
+    """Give calls of functions the attributes that they leave to its defaults: onnx's inliner forgets those."""
+    functions = {(function.domain, function.name): function for function in proto.functions}
+    for part in (proto.graph, *proto.functions):
+        for node in all_nodes(part):
+            function = functions.get((node.domain, node.op_type))
+            given = {attribute.name for attribute in node.attribute}
+            defaults = function.attribute_proto if function else ()
+            node.attribute.extend(default for default in defaults if default.name not in given)
 
 
 def describe(proto: onnx.ModelProto, source: Path, sha256: str, opset: int | None = None) -> Model:
@@ -209,7 +232,8 @@ def raise_opset(proto: onnx.ModelProto, opset: int, why: str) -> onnx.ModelProto
 
 def _keep_resizing(converted: onnx.ModelProto) -> None:
     """Say in the terms of operator set 11 what Resize and Upsample did before, as TensorRT and ONNX Runtime have it:
-    source = target / scale, and the pixel before. onnx's converter leaves the new default, half a pixel further."""
+    source = target / scale, and the pixel before (of nearest neighbours that shrink ONNX Runtime takes the one behind).
+    onnx's converter leaves the new default, half a pixel further."""
     for node in all_nodes(converted.graph):
         named = {attribute.name for attribute in node.attribute}
         if (

@@ -18,14 +18,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-import onnx.inliner
 from onnx import TensorProto, helper, numpy_helper
 
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY, constant_value
-from nvidia_tao_deploy.graph.model import all_nodes, check, first_line, infer_shapes, is_quantised, raise_opset
+from nvidia_tao_deploy.graph.model import all_nodes, check, first_line, infer_shapes, inlined, is_quantised, raise_opset
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +93,7 @@ class Report:
     Attributes:
         narrow: names of nodes that compute in the narrow type.
         kept: names of nodes with floats that stay in float32.
-        clamped: constants that stood for infinity and became +-65504.
+        clamped: constants that stood for infinity and became the type's largest number.
         vanished: constants of which some elements became 0.
     """
 
@@ -181,7 +180,9 @@ def prepared(model: onnx.ModelProto, narrow: str) -> onnx.ModelProto:
     """
     source = model
     if source.functions:
-        source = onnx.inliner.inline_local_functions(source)
+        copy = onnx.ModelProto()
+        copy.CopyFrom(source)
+        source = inlined(copy, "the model")
     if NARROW[narrow] == TensorProto.BFLOAT16:  # Conv, MatMul & co. have it in the standard since 22
         source = raise_opset(source, 22, "BF16")
     elif is_quantised(source):  # Q/DQ with float16 scales; casts between Q/DQ and Conv would undo the quantisation

@@ -216,6 +216,8 @@ def same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
     """Whether a picture of one size (height, width) can be the other resized: equal proportions, up to a pixel."""
     scale = max(second) / max(first)
     tolerance = max(scale, 1)  # a resized side is a whole number of pixels
+    if min(second) < 4 * tolerance:
+        return False  # of a few pixels, 1x1 put in for an unknown size say, any picture has the shape
     return all(abs(scale * before - after) <= tolerance for before, after in zip(first, second, strict=True))
 
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, List  # noqa: UP035  (see spec.common)
 
 from nvidia_tao_deploy.data.class_folders import check_count, folder_classes, labelled_pictures, read_class_list
 from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
-from nvidia_tao_deploy.decode.classes import DecodeClasses
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
-from nvidia_tao_deploy.networks.parts.classification import AnnotateKeys, class_count, class_writers, numbered
+from nvidia_tao_deploy.networks.parts.classification import AnnotateKeys, class_count, class_writers, decoder, numbered
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.common import Experiment, TaskSection
 from nvidia_tao_deploy.spec.compose import require
@@ -148,11 +147,13 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
     key = "dataset.test_dataset.images_dir"
     root = Path(require(spec, key))
     classes = class_list(spec, binding, "evaluate")
+    if not spec.model.head.topk:
+        raise SpecError("model.head.topk: empty; expected numbers, such as [1,5]")
     topk = [k for k in spec.model.head.topk if k <= max(len(classes), 1)]
     if not topk:
         raise SpecError(f"model.head.topk: {spec.model.head.topk}: the model has only {len(classes)} classes")
     samples = labelled_pictures(root, classes, key)
-    return Evaluation(samples, DecodeClasses("output", "output" in binding.sigmoids), TopK(classes, topk))
+    return Evaluation(samples, decoder(binding, "output"), TopK(classes, topk))
 
 
 def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
@@ -160,7 +161,7 @@ def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
     samples = picture_samples(require(spec, key), key=key)
     classes = class_list(spec, binding, "inference") or numbered(class_count(binding, "output"), "dataset.classes_file")
     writers = class_writers(spec.inference, samples, classes, results_dir)
-    return Inference(samples, DecodeClasses("output", "output" in binding.sigmoids), writers)
+    return Inference(samples, decoder(binding, "output"), writers)
 
 
 NETWORKS = {

@@ -210,7 +210,7 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
     table = read_task_table(Path(require(spec, "dataset_config.val_csv_path")))
     tasks = model_tasks(_mapping(spec, "evaluate"), table, binding)
     samples = table.samples(*_folder(spec, "evaluate"), tasks.classes)
-    return Evaluation(samples, DecodeTasks(tasks.outputs), TaskAccuracy(tasks.classes))
+    return Evaluation(samples, DecodeTasks(tasks.outputs, binding.probabilities), TaskAccuracy(tasks.classes))
 
 
 def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
@@ -234,7 +234,7 @@ def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
     writers: list[Writer] = [TaskCsv(results_dir / "result.csv", tasks.classes)]
     if spec.inference.annotate:
         writers.append(TopClassPictures(results_dir, ResultNames(samples), tasks.classes, 1))
-    return Inference(samples, DecodeTasks(tasks.outputs), writers)
+    return Inference(samples, DecodeTasks(tasks.outputs, binding.probabilities), writers)
 
 
 FLAGS = (

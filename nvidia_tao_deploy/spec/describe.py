@@ -55,9 +55,13 @@ def _stacked(key: str, type_name: str, default: str, meaning: str, width: int) -
     return [key, *textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="    ")]
 
 
+SHARED_KEYS = frozenset({"gen_trt_engine.plugins"})
+"""Keys that `evaluate` and `inference` read although they stand in another subtask's section."""
+
+
 def _concerns(key: str, subtask: str | None) -> bool:
     section = key.split(".")[0]
-    return subtask is None or section not in schemas.STRICT_SECTIONS or section == subtask
+    return subtask is None or section not in schemas.STRICT_SECTIONS or section == subtask or key in SHARED_KEYS
 
 
 def _meaning(key: schemas.Key) -> str:

@@ -85,8 +85,9 @@ def make_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell: read-only mounts, root
             pass
     except (FileExistsError, NotADirectoryError) as error:
-        file = next(path for path in (folder, *folder.parents) if path.exists())
-        raise SpecError(f"results_dir: {folder}: {file} is a file; expected a folder.", hint) from error
+        file = next(path for path in (folder, *folder.parents) if path.is_symlink() or path.exists())
+        what = "a file" if file.exists() else f"a link to {file.readlink()}, which does not exist here"
+        raise SpecError(f"results_dir: {folder}: {file} is {what}; expected a folder.", hint) from error
     except OSError as error:
         raise TaoDeployError(f"results_dir: {folder}: cannot be written: {reason(error)}.", hint) from error
 

@@ -38,7 +38,7 @@ def set_aside(folder: Path, subtask: str) -> Iterator[None]:
         yield
     except BaseException:
         for path in filter(Path.is_file, kept):  # another run in the same folder may have succeeded meanwhile
-            logger.info("The result of the last run that succeeded is kept as %s", path)
+            logger.info("An earlier result is kept as %s", path)
         raise
     for path in kept:
         path.unlink(missing_ok=True)

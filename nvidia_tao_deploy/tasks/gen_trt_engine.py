@@ -178,10 +178,11 @@ def _check_apart(section: Any, target: Path) -> None:
             for key in ("cal_cache_file", "cal_data_file", "cal_json_file")
         },
     }
+    written = {path.resolve() for path in (target, metadata.path_of(target), report_path(target))}
     for key, file in keys.items():
-        if file and Path(file).resolve() == target.resolve():
+        if file and Path(file).resolve() in written:
             raise SpecError(
-                f"gen_trt_engine.{key}: {file} is gen_trt_engine.trt_engine, too; one would replace the other.",
+                f"gen_trt_engine.{key}: {file} belongs to gen_trt_engine.trt_engine; one would replace the other.",
                 hint="Give each a file of its own.",
             )
 

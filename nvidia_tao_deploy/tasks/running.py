@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from nvidia_tao_deploy.errors import DataError, EngineError, SpecError
 from nvidia_tao_deploy.network import Decode, Evaluation, Frame, Inference, Sample
 from nvidia_tao_deploy.pipeline.reading import Failure
 from nvidia_tao_deploy.pipeline.run import Pipeline, fitting_batch_size
+from nvidia_tao_deploy.render.captions import FONT_VARIABLE, checked_font
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.status import State
 from nvidia_tao_deploy.tasks.context import Context
@@ -48,6 +50,7 @@ def opened_engine(context: Context) -> Iterator[Opened]:
         SpecError: no engine is named, or a GPU index is wrong.
         EngineError: the file cannot be used.
     """
+    checked_font(os.environ.get(FONT_VARIABLE, ""), FONT_VARIABLE)  # not when everything has run
     key = f"{context.subtask}.trt_engine"
     path = Path(require(context.spec, key))
     libraries = tuple(map(Path, context.spec.gen_trt_engine.plugins))
@@ -58,7 +61,7 @@ def opened_engine(context: Context) -> Iterator[Opened]:
         signature = context.network.signature(context.spec)
         binding = signature.bind(engine.inputs, engine.outputs, path, EngineError)
         binding = binding.with_classes(lambda output: metadata.class_count(path, output))
-        binding = binding.with_sigmoids(lambda output: metadata.is_sigmoid(path, output))
+        binding = binding.with_probabilities(lambda output: metadata.is_probability(path, output))
         engine.fetch_only({info.name for info in binding.outputs.values()})
         wanted = context.network.batch_size(context.spec, context.subtask)
         if wanted < 1:

@@ -70,12 +70,12 @@ def plan(context: Context, model: Model, count: int, labelled: bool = False) -> 
     Raises:
         DataError: there is no sample to run on; says which keys would give some.
     """
-    from nvidia_tao_deploy.graph.classes import classes_of, ends_in_sigmoid
+    from nvidia_tao_deploy.graph.classes import classes_of, ends_in_probability
 
     signature = context.network.signature(context.spec)
     binding = signature.bind(model.inputs, model.outputs, model.source, EngineError)
     binding = binding.with_classes(lambda output: classes_of(model.proto, output))
-    binding = binding.with_sigmoids(lambda output: ends_in_sigmoid(model.proto, output))
+    binding = binding.with_probabilities(lambda output: ends_in_probability(model.proto, output))
     job, reasons = _job(context, binding)
     keys = context.spec.gen_trt_engine.tensorrt.calibration
     if labelled and (job is None or job.metric is None):

@@ -87,15 +87,15 @@ def test_broken_facts_are_left_aside_with_a_warning(
 def test_whether_a_score_is_a_probability(tmp_path: Path, head: str) -> None:
     """From the model, for a plan from the json beside it; a json of another file must not be believed."""
     model = graph.load(tiny_model(tmp_path / "m.onnx", columns=1, head=head))
-    assert metadata.is_sigmoid(model.source, "output") == (head == "sigmoid")
+    assert metadata.is_probability(model.source, "output") is (head == "sigmoid")
     plan = tmp_path / "x.engine"
     plan.write_bytes(b"12345")
-    assert not metadata.is_sigmoid(plan, "output")
+    assert metadata.is_probability(plan, "output") is None
     facts = metadata.facts("classification_pyt", "tensorrt", model, BuildPlan(), Built(b"12345", {}), 1.0)
     metadata.path_of(plan).write_text(metadata.text(facts))
-    assert metadata.is_sigmoid(plan, "output") == (head == "sigmoid")
+    assert metadata.is_probability(plan, "output") is (head == "sigmoid")
     plan.write_bytes(b"another file")
-    assert not metadata.is_sigmoid(plan, "output")
+    assert metadata.is_probability(plan, "output") is None
 
 
 @pytest.mark.parametrize(("content", "count"), [(b"12345", 7), (b"another file", None)])

@@ -229,6 +229,33 @@ def test_functions_become_nodes_that_can_be_quantised(saved, kind):
     onnx.checker.check_model(result, full_check=True)
 
 
+def test_defaults_of_functions_stay(saved):
+    """onnx's inliner drops them; ONNX Runtime, which inlines by itself, is the reference."""
+    model = with_function()
+    activation = onnx.helper.make_node("Elu", ["product"], ["Y"], name="elu")
+    activation.attribute.add(name="alpha", ref_attr_name="alpha", type=onnx.AttributeProto.FLOAT)
+    function = model.functions[0]
+    del function.node[1:]
+    function.node.append(activation)
+    function.attribute_proto.append(onnx.helper.make_attribute("alpha", 0.25))
+    feeds = {"input": np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)}
+    path = saved(model)
+    expected = onnxruntime.InferenceSession(str(path)).run(None, feeds)[0]
+    loaded = graph_model.load(path).proto
+    found = onnxruntime.InferenceSession(loaded.SerializeToString()).run(None, feeds)[0]
+    assert (expected < 0).any() and expected.min() >= -0.25
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_weights_of_format_version_3_are_no_inputs_any_more(saved):
+    """As inputs that callers may replace, ONNX Runtime could not fold them."""
+    model = models.classifier(opset=8)
+    model.ir_version = 3
+    model.graph.input.extend(models.value(item.name, item.data_type, *item.dims) for item in model.graph.initializer)
+    loaded = graph_model.load(saved(model))
+    assert [value.name for value in loaded.proto.graph.input] == ["input"] and loaded.proto.ir_version == 4
+
+
 @pytest.mark.parametrize("kind", ["fp16", "int8"])
 def test_format_version_3_takes_initialisers_that_are_no_inputs(saved, kind):
     model = models.classifier(opset=8)

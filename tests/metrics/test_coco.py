@@ -268,6 +268,7 @@ def test_resized_pictures_are_scored_in_annotated_pixels(
         ((300, 400), (400, 300), False),
         ((480, 640), (640, 640), False),
         ((300, 400), (310, 400), False),
+        ((403, 428), (1, 1), False),  # put in for an unknown size
     ],
 )
 def test_same_shape(read: tuple[int, int], annotated: tuple[int, int], same: bool) -> None:

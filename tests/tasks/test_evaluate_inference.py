@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -257,6 +259,43 @@ def test_binary_scores_are_one_thing_in_every_batch(tmp_path: Path, head: str, b
         ran = job.run("evaluate", f"dataset.batch_size={batch}", f"evaluate.trt_engine={engine}")
         assert ran.code == 0, ran.text
         assert results_of(job)["top_k_accuracy"] == 1.0
+
+
+def test_a_score_of_which_nothing_is_known(tmp_path: Path) -> None:
+    """An engine whose json says nothing of it, as those built before: values decide, and a warning says so."""
+    job = ColourJob(tmp_path, columns=1)
+    tiny_model(job.model, columns=1, head="sigmoid")
+    shutil.rmtree(job.images)
+    for name, colour in {"red": (200, 0, 0), "blue": (20, 0, 0)}.items():
+        picture(job.images / name / "one.png", colour)
+    assert job.run("gen_trt_engine").code == 0
+    facts = strict_json((tmp_path / "tiny.engine.json").read_text())
+    assert facts.pop("probabilities") == {"output": True}
+    (tmp_path / "tiny.engine.json").write_text(json.dumps(facts))
+    model = onnx.load(job.engine)  # ends in something else
+    model.graph.node[-1].output[0] = "score"
+    model.graph.node.append(onnx.helper.make_node("Abs", ["score"], ["output"]))
+    onnx.save(model, job.engine)
+    ran = job.run("evaluate", f"evaluate.trt_engine={job.engine}")
+    assert ran.code == 0 and results_of(job)["top_k_accuracy"] == 1.0
+    assert "nothing tells whether the score 'output' is a logit or a probability" in ran.text
+
+
+def test_a_font_that_cannot_be_used_is_told_first(colours: ColourJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAO_DEPLOY_FONT", "/none.ttf")
+    ran = colours.run("evaluate")
+    assert ran.code == 2 and "TAO_DEPLOY_FONT: /none.ttf: no such file" in ran.err and "samples in" not in ran.text
+
+
+def test_results_beside_class_folders_are_no_class(colours: ColourJob) -> None:
+    for _ in range(2):
+        ran = colours.run("evaluate", f"results_dir={colours.images}")
+        assert ran.code == 0, ran.text
+
+
+def test_no_k_at_all(colours: ColourJob) -> None:
+    ran = colours.run("evaluate", "model.head.topk=[]")
+    assert ran.code == 2 and "model.head.topk: empty; expected numbers, such as [1,5]" in ran.err
 
 
 def test_several_gpus_are_told_and_one_is_used(colours: ColourJob) -> None:

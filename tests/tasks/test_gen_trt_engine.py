@@ -318,9 +318,11 @@ def test_operator_of_ones_own_without_a_library(colours: ColourJob) -> None:
     assert "MyNorm (node '/mine')" in ran.text and "gen_trt_engine.plugins=[LIBRARY.so]" in ran.text
 
 
-@pytest.mark.parametrize("key", ["timing_cache", "tensorrt.calibration.cal_cache_file"])
-def test_a_cache_that_would_be_the_engine(colours: ColourJob, key: str) -> None:
-    colours.engine.write_bytes(b"mine")
-    ran = colours.run("gen_trt_engine", f"gen_trt_engine.{key}={colours.engine}")
-    assert ran.code == 2 and f"gen_trt_engine.{key}: {colours.engine} is gen_trt_engine.trt_engine, too" in ran.text
-    assert colours.engine.read_bytes() == b"mine"
+@pytest.mark.parametrize("key", ["timing_cache", "tensorrt.calibration.cal_json_file"])
+@pytest.mark.parametrize("beside", ["", ".json", ".report.json"])
+def test_a_file_that_the_engine_would_replace(colours: ColourJob, key: str, beside: str) -> None:
+    file = colours.engine.with_name(colours.engine.name + beside)
+    file.write_bytes(b"mine")
+    ran = colours.run("gen_trt_engine", f"gen_trt_engine.{key}={file}")
+    assert ran.code == 2 and f"gen_trt_engine.{key}: {file} belongs to gen_trt_engine.trt_engine" in ran.text
+    assert file.read_bytes() == b"mine"

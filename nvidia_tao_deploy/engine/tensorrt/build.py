@@ -144,7 +144,7 @@ def _typed(
     quantised, facts = explicit.quantised(model, plan, float_weights=True, measured=original, fp16_rest=not plan.strict)
     rest = explicit.rest(plan, narrow, facts.get("beyond_fp16", ()))
     if product == TENSORRT_RTX and rest.precision != "fp32":
-        rest = replace(rest, layers_precision=(*rest.layers_precision, *_narrow_recurrences(quantised, rest.precision)))
+        rest = replace(rest, layers_precision=(*rest.layers_precision, *_narrow_recurrences(quantised, rest)))
     typed, report = precision.apply_with_report(quantised, rest)
     return typed, {
         "typing": "explicit",
@@ -155,13 +155,18 @@ def _typed(
     }
 
 
-def _narrow_recurrences(model: onnx.ModelProto, dtype: str) -> tuple[LayerPrecision, ...]:
-    """Rules for recurrent nodes of one direction: TensorRT RTX 1.7 fails on those in float32 behind a cast ("Mismatched
-    number of elements in reshape op"), and builds them in the narrow type."""
+def _narrow_recurrences(model: onnx.ModelProto, plan: BuildPlan) -> tuple[LayerPrecision, ...]:
+    """Rules for forward recurrences of which the user said nothing: TensorRT RTX 1.7 fails on those in float32 behind a
+    cast ("Mismatched number of elements in reshape op"), and builds them in the narrow type. Its parser takes no GRU in
+    BF16."""
+    said = layers.match(plan.layers_precision, [label(node) for node in model.graph.node])
+    kinds = {"LSTM", "RNN"} if plan.precision == "bf16" else {"LSTM", "GRU", "RNN"}
     return tuple(
-        LayerPrecision(label(node), dtype, optional=True)
+        LayerPrecision(label(node), plan.precision, optional=True)
         for node in model.graph.node
-        if node.op_type in ("LSTM", "GRU", "RNN") and attributes(node).get("direction", b"forward") != b"bidirectional"
+        if node.op_type in kinds
+        and label(node) not in said
+        and attributes(node).get("direction", b"forward") == b"forward"
     )
 
 

@@ -48,6 +48,8 @@ def turn(gpu: str, name: str) -> Iterator[float]:
         _wait(handle, name)
         yield time.monotonic() - start
     finally:
+        with suppress(OSError):  # closing alone would not do it while a forked child has the file open, too
+            fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 
@@ -59,7 +61,8 @@ def _open(path: Path) -> int | None:
             return os.open(path, flags)
         except FileNotFoundError:
             handle = os.open(path, flags | os.O_CREAT, 0o666)
-            os.fchmod(handle, 0o666)  # whatever the umask
+            with suppress(OSError):  # another user may have made it a moment before
+                os.fchmod(handle, 0o666)  # whatever the umask
             return handle
     except OSError as error:
         logger.debug("builds on this GPU take no turns: %s: %s", path, error.strerror)

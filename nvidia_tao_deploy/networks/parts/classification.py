@@ -107,6 +107,18 @@ def class_writers(keys: AnnotateKeys, samples: Sequence[Sample], classes: Sequen
     return writers
 
 
+def decoder(binding: Binding, output: str) -> DecodeClasses:
+    """The decoder of a classifier; a warning where nothing tells what a single score is."""
+    known = binding.probabilities.get(output)
+    if known is None and binding.outputs[output].shape[1:] == (1,):
+        logger.warning(
+            "nothing tells whether the score '%s' is a logit or a probability: it counts as a probability where all "
+            "scores of a batch are within 0..1. The json beside an engine that is built here says it.",
+            binding.outputs[output].name,
+        )
+    return DecodeClasses(output, known)
+
+
 def folder_evaluation(
     root: Path, root_key: str, binding: Binding, output: str, classmap: str, classmap_key: str, top_k: int
 ) -> Evaluation:
@@ -118,9 +130,7 @@ def folder_evaluation(
     if top_k > len(classes):
         logger.warning("top_k is %d, but there are only %d classes: it is %d", top_k, len(classes), len(classes))
     k = min(top_k, len(classes))
-    return Evaluation(
-        samples, DecodeClasses(output, output in binding.sigmoids), TopK(classes, tuple(dict.fromkeys((k, 1))))
-    )
+    return Evaluation(samples, decoder(binding, output), TopK(classes, tuple(dict.fromkeys((k, 1)))))
 
 
 def folder_inference(
@@ -143,6 +153,4 @@ def folder_inference(
     count = class_count(binding, output)
     classes = class_names(classmap, classmap_key, folders or Path(root), count, insist=False)
     classes = classes or numbered(count, classmap_key)
-    return Inference(
-        samples, DecodeClasses(output, output in binding.sigmoids), class_writers(keys, samples, classes, results_dir)
-    )
+    return Inference(samples, decoder(binding, output), class_writers(keys, samples, classes, results_dir))
