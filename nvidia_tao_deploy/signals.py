@@ -23,10 +23,13 @@ _STOPS: dict[int, type[BaseException]] = {
     signal.SIGHUP: HungUp,
 }
 _received: list[type[BaseException]] = []
+_done: list[bool] = []
+"""Not empty: see `done`."""
 
 
 def install() -> None:
     """Handle these signals; for a process of our own, from its main thread. SIGHUP stays ignored under `nohup`."""
+    _done.clear()
     for number in (*_STOPS, signal.SIGALRM):
         if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
             continue
@@ -43,7 +46,14 @@ def ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def done() -> None:
+    """What was asked for is done and about to be noted: a signal from here on no longer makes a failure of it."""
+    _done.append(True)
+
+
 def _handle(number: int, frame: FrameType | None) -> None:
+    if _done:
+        return
     if number in _STOPS:
         _received.append(_STOPS[number])
     if _is_importing(frame):

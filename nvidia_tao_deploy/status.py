@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nvidia_tao_deploy import status_callback
+from nvidia_tao_deploy import signals, status_callback
 from nvidia_tao_deploy.errors import HungUp, TaoDeployError, Terminated
 from nvidia_tao_deploy.files import STATUS_FILE, reason, to_json
 
@@ -89,6 +89,7 @@ class Status:
         if error is not None:
             self.failed(error)
             return
+        signals.done()
         if status_callback.in_cloud():
             self.write(State.RUNNING, "Job artifacts in results dir are being uploaded to the cloud")
         self.write(State.SUCCESS, f"{self._task.capitalize()} finished successfully.")

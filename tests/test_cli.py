@@ -9,6 +9,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -404,6 +405,26 @@ def test_nohup_is_respected(colours: ColourJob) -> None:
     process.send_signal(signal.SIGHUP)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0, out
+
+
+LATE = """
+import os, signal, sys
+from nvidia_tao_deploy import cli, status
+write = status.Status.write
+def late(self, state, message, **data):
+    write(self, state, message, **data)
+    if state is status.State.SUCCESS:
+        os.kill(os.getpid(), signal.SIGTERM)
+status.Status.write = late
+sys.exit(cli.run_module(["classification_pyt", "evaluate", "-e", sys.argv[1]]))
+"""
+
+
+def test_a_signal_after_success_changes_nothing(colours: ColourJob) -> None:
+    line = [sys.executable, "-c", LATE, str(colours.spec)]
+    ran = subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Execution status: PASS" in ran.stdout and colours.status("evaluate")[-1]["status"] == "SUCCESS"
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.1, 0.15, 0.2, 0.25, 0.3])

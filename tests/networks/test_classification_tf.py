@@ -287,7 +287,7 @@ def test_options_stand_anywhere_and_win_over_the_spec(bench: Bench) -> None:
         "classification_tf1", "", "--gpu_index", "0", f"-r{bench.results}", "evaluate", "--experiment_spec",
         bench.spec, f"--model={bench.model}", "-i", bench.images / "..", "eval_config.top_k=1",
     )  # fmt: skip
-    assert first.code == 3 and "2 classes (images, results), but the model has 5" in first.err  # -i won
+    assert first.code == 3 and "1 class (images), but the model has 5" in first.err  # -i won
     assert bench.run("evaluate", "eval_config.top_k=1").code == 0
     assert set(strict_json((bench.results / "results.json").read_text())) == {
         "top_k_accuracy", "num_samples", "top_1_accuracy",
