@@ -7,7 +7,7 @@ first PER_CLASS pictures of each class of Fashion-MNIST (1000 in all; the galler
 IMAGES of the detector's, and all pictures of the other examples (20 to 200). GPU_CACHE in the environment names a
 folder that jobs running side by side share; TensorRT's timing cache is kept there, and a line of JSON per engine in
 figures.jsonl. The cache begins with TIMINGS, what earlier runs timed on one kind of GPU (others leave it out with a
-warning): TensorRT 8.5 compiles and times the kernels of the text models for 12 minutes in FP32 alone. GPU_OVERRIDES
+warning): TensorRT 8.5 compiles and times the kernels of each text model for 12 minutes in FP32 alone. GPU_OVERRIDES
 holds spec overrides for every build, with blanks between them: for example
 gen_trt_engine.tensorrt.tactic_sources=[CUBLAS,CUBLAS_LT], which leaves out convolutions that are compiled anew.
 """
@@ -24,7 +24,7 @@ from typing import Any
 PER_CLASS = 100
 IMAGES = 64
 TIMINGS = Path(__file__).with_name("timings-8.5.3.1-h100.cache.xz")
-"""Models: detectors, lprnet and the small ones in FP32 and FP16, text models in FP32. Replace it by a longer one."""
+"""Models: all in FP32 and FP16, deformable_detr in INT8, ocrnet in INT8 with Q/DQ. Replace it by a longer one."""
 THREADS = "4"
 """Of each ONNX Runtime process, unless TAO_DEPLOY_THREADS says otherwise."""
 
