@@ -94,6 +94,9 @@ def main(command: str, argv: Sequence[str]) -> int:
             print(usage(network, arguments.subtask))
             return EXIT_OK
     except SpecError as error:
+        from nvidia_tao_deploy.cli_agnostic import parts
+
+        _note_early_failure(command, *parts(argv), error)
         return _usage_error(command, error)
     return _guarded(network, arguments)
 

@@ -91,6 +91,14 @@ def test_wrong_command_lines(argv: list[str], message: str, hint: str | None) ->
     assert ran.code == 2 and ran.out == "" and ran.err.startswith(f"classification_pyt: {caught.value.message}\n")
 
 
+def test_a_wrong_command_line_is_noted_where_its_results_would_be(colours: ColourJob) -> None:
+    ran = run_here("classification_pyt", "evaluate", "-e", colours.spec, "dataset.batch_size", "=", "4")
+    assert ran.code == 2
+    last = colours.status("evaluate")[-1]
+    assert last["status"] == "FAILURE"
+    assert "'dataset.batch_size' is neither an option nor an override" in str(last["message"])
+
+
 def test_help() -> None:
     for argv in ((), ("--help",), ("-h",)):
         ran = run_here("classification_pyt", "", *argv)
@@ -330,6 +338,8 @@ def test_default_specs(tmp_path: Path) -> None:
     again = run_here("classification_pyt", "evaluate", "-e", tmp_path / "experiment.yaml", f"results_dir={tmp_path}/r")
     assert again.code == 2 and "evaluate.trt_engine is not set" in again.err
     assert run_here("classification_pyt", "default_specs").code == 2
+    ran = run_here("classification_pyt", "default_specs", f"results_dir={tmp_path}/experiment.yaml")
+    assert ran.code == 2 and "experiment.yaml is a file; expected a folder" in ran.err
 
 
 def test_a_closed_pipe_is_quiet(colours: ColourJob) -> None:
