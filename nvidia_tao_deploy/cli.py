@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("nvidia_tao_deploy")
 
 
+_BY_SIGNAL = (EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_HUNG_UP)
+
+
 class _Commands:
     """One attribute per network command, for the console scripts: `commands.dino()` runs `dino`."""
 
@@ -64,10 +67,13 @@ def program(command: str, argv: Sequence[str]) -> int:
     except Terminated:
         code = EXIT_TERMINATED
     signals.ignore()
-    if any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
+    if code in _BY_SIGNAL or any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
+        # Ending Python under a thread that is inside a builder can crash, and so it can while a builder's own threads
+        # run, which nobody sees: those of TensorRT RTX go on for a while after a build that was stopped.
         logging.shutdown()
         sys.stdout.flush()
-        os._exit(code)  # ending Python under a thread that is inside a builder can crash
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 
@@ -88,6 +94,9 @@ def main(command: str, argv: Sequence[str]) -> int:
             print(usage(network, arguments.subtask))
             return EXIT_OK
     except SpecError as error:
+        from nvidia_tao_deploy.cli_agnostic import parts
+
+        _note_early_failure(command, *parts(argv), error)
         return _usage_error(command, error)
     return _guarded(network, arguments)
 

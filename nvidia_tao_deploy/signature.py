@@ -107,7 +107,8 @@ class Signature:
     ) -> Binding:
         """Find each tensor by name, else the first in order that has its type and rank (with a log line).
 
-        Extra outputs are ignored; an extra input is an error, because nothing would feed it.
+        Extra outputs are ignored, with a warning where none of the names is there to tell which are the extra ones; an
+        extra input is an error, because nothing would feed it.
         Raises `error` with the expected and the found tensors.
         """
         bound_inputs = _match(self.inputs, inputs)
@@ -122,6 +123,12 @@ class Signature:
         for want, have in [*bound_inputs.items(), *bound_outputs.items()]:
             if want != have.name:
                 logger.info("%s: no tensor named '%s'; using '%s' by its position", source, want, have.name)
+        names = {tensor.name for tensor in self.outputs if not tensor.last}
+        if names and len(outputs) > len(names) and names.isdisjoint(info.name for info in outputs):
+            logger.warning(
+                "%s: none of its %d outputs is named %s: %s. Is it a model of this network?",
+                source, len(outputs), " or ".join(sorted(names)), _join(outputs),
+            )  # fmt: skip
         return Binding(bound_inputs, bound_outputs)
 
 

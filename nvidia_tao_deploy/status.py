@@ -76,7 +76,11 @@ class Status:
         self._callback = status_callback.from_environment()
 
     def __enter__(self) -> Status:
-        self.write(State.STARTED, f"Starting {self._network} {self._task}.")
+        try:
+            self.write(State.STARTED, f"Starting {self._network} {self._task}.")
+        except BaseException as error:  # a signal: Python calls __exit__ only from here on
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -117,12 +121,25 @@ class Status:
         if self._callback:
             self._callback.post(text)
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            _append(self.path, f"{text}\n".encode())
         except OSError as error:
             logger.error("%s: cannot be written: %s", self.path, reason(error))
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Add `data` to a file, or nothing of it: half a line, where the disk is full, would spoil the next one as well."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        before = os.fstat(handle).st_size
+        try:
+            while data:
+                data = data[os.write(handle, data) :]
+            os.fsync(handle)
+        except OSError:
+            os.ftruncate(handle, before)
+            raise
+    finally:
+        os.close(handle)
 
 
 def describe(error: BaseException) -> str:

@@ -91,6 +91,14 @@ def test_wrong_command_lines(argv: list[str], message: str, hint: str | None) ->
     assert ran.code == 2 and ran.out == "" and ran.err.startswith(f"classification_pyt: {caught.value.message}\n")
 
 
+def test_a_wrong_command_line_is_noted_where_its_results_would_be(colours: ColourJob) -> None:
+    ran = run_here("classification_pyt", "evaluate", "-e", colours.spec, "dataset.batch_size", "=", "4")
+    assert ran.code == 2
+    last = colours.status("evaluate")[-1]
+    assert last["status"] == "FAILURE"
+    assert "'dataset.batch_size' is neither an option nor an override" in str(last["message"])
+
+
 def test_help() -> None:
     for argv in ((), ("--help",), ("-h",)):
         ran = run_here("classification_pyt", "", *argv)
@@ -330,6 +338,8 @@ def test_default_specs(tmp_path: Path) -> None:
     again = run_here("classification_pyt", "evaluate", "-e", tmp_path / "experiment.yaml", f"results_dir={tmp_path}/r")
     assert again.code == 2 and "evaluate.trt_engine is not set" in again.err
     assert run_here("classification_pyt", "default_specs").code == 2
+    ran = run_here("classification_pyt", "default_specs", f"results_dir={tmp_path}/experiment.yaml")
+    assert ran.code == 2 and "experiment.yaml is a file; expected a folder" in ran.err
 
 
 def test_a_closed_pipe_is_quiet(colours: ColourJob) -> None:
@@ -425,6 +435,30 @@ def test_a_signal_after_success_changes_nothing(colours: ColourJob) -> None:
     ran = subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "Execution status: PASS" in ran.stdout and colours.status("evaluate")[-1]["status"] == "SUCCESS"
+
+
+TORN_DOWN = """
+import atexit, os, signal, sys
+from nvidia_tao_deploy import cli, status
+atexit.register(print, "Python is torn down")
+write = status.Status.write
+def early(self, state, message, **data):
+    write(self, state, message, **data)
+    if state is status.State.STARTED:
+        os.kill(os.getpid(), int(sys.argv[2]))
+status.Status.write = early
+sys.exit(cli.run_module(["classification_pyt", "evaluate", "-e", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_after_a_signal_python_is_not_torn_down(colours: ColourJob, number: int, code: int) -> None:
+    """Threads of TensorRT RTX outlive a build that was stopped; Python's end under them crashed one time in three."""
+    line = [sys.executable, "-c", TORN_DOWN, str(colours.spec), str(int(number))]
+    ran = subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == code, ran.stdout + ran.stderr
+    assert "Execution status: FAIL" in ran.stdout and "torn down" not in ran.stdout
+    assert colours.status("evaluate")[-1]["status"] == "FAILURE"
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.1, 0.15, 0.2, 0.25, 0.3])

@@ -40,6 +40,18 @@ def test_by_position_with_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
     assert "m.onnx: no tensor named 'pred_logits'; using 'a' by its position" in caplog.text
 
 
+def test_outputs_without_a_known_name_and_one_too_many_are_doubtful(caplog: pytest.LogCaptureFixture) -> None:
+    one = Signature(SIGNATURE.inputs, (Tensor("output", ("B", "classes")),))
+    one.bind([IMAGE], [info("scores", -1, 10)], "m.onnx", BuildError)
+    one.bind([IMAGE], [info("output", -1, 10), info("features", -1, 64)], "m.onnx", BuildError)
+    assert not caplog.records
+    one.bind([IMAGE], [info("ids", -1, 40, dtype="int32"), info("probabilities", -1, 40)], "m.onnx", BuildError)
+    assert (
+        "none of its 2 outputs is named output: ids int32[?x40], probabilities float32[?x40]. Is it a model of this"
+        in caplog.text
+    )
+
+
 def test_a_name_that_is_there_is_never_taken_for_another() -> None:
     outputs = [BOXES, info("scores", -1, 300, 91)]
     binding = SIGNATURE.bind([IMAGE], outputs, "m.onnx", BuildError)

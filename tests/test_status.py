@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import resource
 from datetime import datetime
 from pathlib import Path
 
@@ -73,6 +74,34 @@ def test_every_failure_is_noted_and_passed_on(tmp_path: Path, error: BaseExcepti
     lines = status_lines(tmp_path)
     assert [entry["status"] for entry in lines] == ["STARTED", "FAILURE"]
     assert lines[-1]["message"] == message and lines[-1]["verbosity"] == "ERROR"
+
+
+def test_a_signal_right_after_the_start_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python has not entered the context yet, so it does not leave it either."""
+    write = Status.write
+
+    def interrupted(self: Status, state: State, message: str, **data: object) -> None:
+        write(self, state, message, **data)
+        if state is State.STARTED:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Status, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt), Status(tmp_path, "dino", "trt_evaluate"):
+        pytest.fail("the body must not run")
+    assert [entry["status"] for entry in status_lines(tmp_path)] == ["STARTED", "FAILURE"]
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
+    status = Status(tmp_path, "dino", "trt_evaluate")
+    status.write(State.STARTED, "whole")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (status.path.stat().st_size + 40, hard))
+    try:
+        status.write(State.RUNNING, "there is room for 40 bytes of this line")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    status.write(State.SUCCESS, "there is room again")
+    assert [entry["status"] for entry in status_lines(tmp_path)] == ["STARTED", "SUCCESS"]
 
 
 def test_lines_are_appended_across_runs(tmp_path: Path) -> None:

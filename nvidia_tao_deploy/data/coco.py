@@ -195,7 +195,7 @@ def _load(source: Path) -> dict[str, list[Any]]:
         raise DataError(f"{source}: no such annotation file.") from error
     except IsADirectoryError as error:
         raise DataError(f"{source}: a folder; expected a COCO annotation file (.json).") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of the text, its encoding, an endless number, brackets in brackets
         raise DataError(f"{source}: not a JSON file: {error}.") from error
     except OSError as error:
         raise DataError(f"{source}: cannot be read: {error.strerror}.") from error

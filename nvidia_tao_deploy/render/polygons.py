@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 RED = (255, 0, 0)
 LINE_WIDTH = 2
+JPEG_SIDE = 65_500
+"""Pixels; OpenCV and Pillow write no JPEG that is wider or higher."""
 SHOWN_WINDOWS = 20
 """With `show: true`: pictures opened at most, because each is a window."""
 
@@ -89,9 +91,14 @@ class RegionWriter:
 
 
 def _save(path: Path, picture: np.ndarray) -> None:
-    """Write a JPEG; `picture` is grey or BGR."""
+    """Write a JPEG; `picture` is grey or BGR, and is made smaller where the format cannot hold it."""
     import cv2
 
+    height, width = picture.shape[:2]
+    scale = JPEG_SIDE / max(height, width)
+    if scale < 1:
+        size = (max(1, int(width * scale)), max(1, int(height * scale)))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", picture)
     write_atomic(path, data.tobytes())
 

@@ -237,6 +237,8 @@ def _read_override(text: str | Assignment, moves: tuple[Migration, ...]) -> _Ove
             hint="Write key=value; quote values with blanks or special characters for Hydra too: 'key=\"a b\"'.",
         ) from error
     key = parsed.key_or_group
+    if not key:
+        raise SpecError(f"Override '{text}': no key", hint="Write key=value, without blanks around the '='.")
     if parsed.is_sweep_override():
         values = text.partition("=")[2]
         raise SpecError(f"Override '{text}': several values", hint=f"Write a list in brackets: {key}=[{values}]")

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from nvidia_tao_deploy.files import write_atomic
 from nvidia_tao_deploy.network import Network
+from nvidia_tao_deploy.tasks.context import make_folder
 
 logger = logging.getLogger(__name__)
 
 
 def run(network: Network, folder: Path) -> Path:
-    """Write <folder>/experiment.yaml; an existing file is replaced, with a warning."""
+    """Write <folder>/experiment.yaml; an existing file is replaced, with a warning. Raises as `make_folder` does."""
     from omegaconf import OmegaConf
 
+    make_folder(folder)
     target = folder / "experiment.yaml"
     if target.exists():
         logger.warning("%s: replaced", target)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 
 from nvidia_tao_deploy import logs
-from nvidia_tao_deploy.files import to_json, write_atomic
+from nvidia_tao_deploy.files import to_json, write_together
 from nvidia_tao_deploy.tasks.context import Context
 from nvidia_tao_deploy.tasks.running import opened_engine, pipeline, report_failures, results, run_reference
 from nvidia_tao_deploy.tasks.writing import Ordered, finish
@@ -36,12 +36,11 @@ def run(context: Context) -> None:
     found, failed = dict(report.results), len(unusable) + len(running.failures)
     if failed:  # figures of a part of the data say so themselves, wherever the file is copied to
         found["num_failed"] = failed
-    write_atomic(context.folder / "results.json", to_json(found, indent=2) + "\n")
-    for name, content in report.files.items():
-        write_atomic(context.folder / name, content)
+    files: dict[str, bytes | str] = {"results.json": to_json(found, indent=2) + "\n", **report.files}
+    write_together({context.folder / name: content for name, content in files.items()})
     for table in report.tables:
         logs.show_table(table)
-    for name in ("results.json", *report.files):
+    for name in files:
         logger.info("Written: %s", context.folder / name)
     context.status.kpi(report.kpi)
     report_failures(context, job, unusable, running.failures)

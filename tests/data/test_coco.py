@@ -140,9 +140,10 @@ def test_file_that_is_not_there_or_a_folder_or_binary(tmp_path: Path) -> None:
         read_coco(tmp_path / "none.json")
     with pytest.raises(DataError, match="a folder; expected a COCO annotation file"):
         read_coco(tmp_path)
-    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x80\x81")
-    with pytest.raises(DataError, match="not a JSON file"):
-        read_coco(tmp_path / "binary.json")
+    for content in (b"\xff\xfe\x80\x81", b"[" * 100_000, b'{"images": ' + b"9" * 5000 + b"}"):
+        (tmp_path / "binary.json").write_bytes(content)
+        with pytest.raises(DataError, match="not a JSON file"):
+            read_coco(tmp_path / "binary.json")
 
 
 @pytest.mark.parametrize(

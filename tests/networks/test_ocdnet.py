@@ -336,6 +336,16 @@ def test_one_broken_picture_does_not_stop_the_others(bench: Bench) -> None:
     assert bench.status("trt_evaluate")[-1]["status"] == "FAILURE"
 
 
+def test_a_picture_that_is_too_wide_for_jpeg(bench: Bench) -> None:
+    fill(bench, 2)
+    wide = Image.new("RGB", (70_000, 40), "white")
+    wide.save(bench.folder / "data/img/img_1.png")
+    bench.build()
+    assert bench.run("inference").code == 0
+    assert {path.name for path in bench.found.glob("*.txt")} == {"img_0.txt", "img_1.txt"}
+    assert Image.open(bench.found / "img_1_result.jpg").size == (65_500, 37)
+
+
 def test_show_without_a_display(bench: Bench) -> None:
     fill(bench, 1)
     bench.build()

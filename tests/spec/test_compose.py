@@ -216,6 +216,7 @@ def test_wrong_files(tmp_path: Path, text: str, message: str, hint: str | None) 
         ("dataset.folder=[a", "Override 'dataset.folder=[a': cannot be read", "quote"),
         ("dataset.folder=a=b", "cannot be read", "quote"),
         ("dataset.folder", "cannot be read", "quote"),
+        ("=3", "Override '=3': no key", "without blanks around the '='"),
     ],
 )
 def test_wrong_overrides(tmp_path: Path, override: str, message: str, hint: str | None) -> None:

@@ -106,6 +106,14 @@ def test_a_folder_of_that_name_is_left_alone(colours: ColourJob) -> None:
     assert ran.code == 1 and "not a regular file" in ran.err and folder.is_dir()
 
 
+def test_results_that_belong_together_are_written_together(colours: ColourJob) -> None:
+    folder = colours.results / "trt_evaluate"
+    (folder / "confusion_matrix.png").mkdir(parents=True)
+    ran = colours.run("evaluate")
+    assert ran.code == 1 and "confusion_matrix.png: cannot be written: not a regular file" in ran.err
+    assert not (folder / "results.json").exists()
+
+
 def test_an_engine_of_another_model_is_mentioned(colours: ColourJob) -> None:
     """The night's build failed, and the engine of the day before is scored."""
     engine = f"evaluate.trt_engine={colours.engine}"

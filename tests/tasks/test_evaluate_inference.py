@@ -156,6 +156,8 @@ def test_names_that_are_not_utf8(colours: ColourJob) -> None:
         (["{task}.trt_engine={root}/empty.engine"], 5, "empty.engine: the file is empty"),
         (["{task}.trt_engine={root}/cut.engine"], 5, "cut.engine: ONNX Runtime cannot load it"),
         (["{task}.trt_engine={root}/cut.engine"], 5, "damaged or cut off: copy it again, or build it with"),
+        (["{task}.trt_engine={root}/new.onnx"], 5, "new.onnx: operator set 99; supported are 7 to"),
+        (["{task}.trt_engine={root}/old.onnx"], 5, "old.onnx: operator set 3; supported are 7 to"),
         (["{task}.trt_engine={root}/other.engine"], 5, "other.engine: the tensors are not those of this network"),
         (["{task}.gpu_ids=[]"], 2, "{task}.gpu_ids"),
         (["{task}.gpu_ids=[-1]"], 2, "{task}.gpu_ids"),
@@ -180,6 +182,10 @@ def test_what_is_wrong_is_named(
     other.graph.input.append(onnx.helper.make_tensor_value_info("second", 1, [1]))
     del other.graph.output[1]
     onnx.save(other, str(root / "other.engine"))
+    for name, opset in (("new.onnx", 99), ("old.onnx", 3)):
+        model = onnx.load(str(colours.model))
+        model.opset_import[0].version = opset
+        onnx.save(model, str(root / name))
     words = {"root": root, "task": subtask}
     ran = colours.run(subtask, *(text.format(**words) for text in overrides))
     assert ran.code == code, ran.text

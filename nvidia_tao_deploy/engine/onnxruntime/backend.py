@@ -101,6 +101,8 @@ class OnnxRuntimeBackend:
             raise
         except Exception as error:
             cut = "INVALID_PROTOBUF" in str(error)
+            if not cut:
+                _check_opset(blob, source)
             raise EngineError(
                 f"{source}: ONNX Runtime cannot load it: {_first_line(error)}",
                 hint="The file is damaged or cut off: copy it again, or build it with gen_trt_engine." if cut else None,
@@ -123,6 +125,16 @@ def _without_plugins(blob: bytes, source: Path) -> bytes | None:
         if not plugins.contains_plugins(blob):
             return None
         return plugins.rewrite(plugins.parse(blob, source))[0].SerializeToString()
+    except BuildError as error:
+        raise EngineError(error.message, error.hint) from error
+
+
+def _check_opset(blob: bytes, source: Path) -> None:
+    """Raises EngineError for an operator set that is too old or too new, of which ONNX Runtime says less clearly."""
+    from nvidia_tao_deploy.graph import model, plugins
+
+    try:
+        model.opset_of(plugins.parse(blob, source), source)
     except BuildError as error:
         raise EngineError(error.message, error.hint) from error
 
