@@ -99,14 +99,17 @@ class CalibrationFeed:
         }
 
     def _statistics(self) -> dict[str, Any]:
-        message = ""
-        for sample in (*self._chosen, *self._spare):
-            try:
-                arrays, _ = self._prepare.single(sample)
-            except DataError as error:
-                message = message or error.message
-                continue
-            return {name: _describe(array) for name, array in arrays.items()}
+        message, reader = "", Reader(self._prepare, 1)
+        try:
+            for sample in (*self._chosen, *self._spare):
+                reading = reader.start_single(sample)
+                reading.wait()
+                found = reading.results[0]
+                if not isinstance(found, Failure):
+                    return {name: _describe(array) for name, array in reading.buffers.items()}
+                message = message or found.message
+        finally:
+            reader.close()
         raise DataError(
             f"{self._key}: none of the {len(self._samples)} pictures can be read; the first: {message}",
             hint=f"Name folders with pictures like those that the network is for in {self._key}.",
