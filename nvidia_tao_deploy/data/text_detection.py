@@ -147,7 +147,7 @@ def text_samples(paths: Sequence[str], data_name: str, ignore_tags: Sequence[str
     of which nothing can be read makes a sample with a `fault`.
 
     Raises:
-        DataError: a path does not exist, a list file cannot be read, nothing is left, or no ground-truth file can be read.
+        DataError: a path does not exist, a list file cannot be read, nothing is left, or no ground truth can be read.
     """
     form = FORMATS[data_name]
     samples, without_file, without_text = [], [], []
