@@ -43,6 +43,10 @@ class Sample:
     target: Any = None
     fault: str = field(default="", kw_only=True)
 
+    def files(self) -> tuple[Path, ...]:
+        """All files that are read for it, as far as they are known before."""
+        return (self.path,)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:

@@ -40,6 +40,9 @@ class PairSample(Sample):
     golden_folder: Path = Path()
     row: int = 0
 
+    def files(self) -> tuple[Path, ...]:
+        return (*self.unit, *self.golden)
+
 
 @dataclass(frozen=True, slots=True)
 class Lights:

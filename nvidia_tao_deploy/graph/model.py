@@ -20,6 +20,7 @@ from onnx import TensorProto, helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC, Profile, TensorInfo
 from nvidia_tao_deploy.errors import BuildError, SpecError
+from nvidia_tao_deploy.files import add_content
 from nvidia_tao_deploy.graph.order import sort_nodes
 
 logger = logging.getLogger(__name__)
@@ -479,9 +480,7 @@ def file_sha256(path: Path, proto: onnx.ModelProto | None = None) -> str:
     else:
         stored = proto
     for part in [path, *(path.parent / name for name in _external_files(stored))]:
-        with part.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+        add_content(digest, part)
     return digest.hexdigest()
 
 
