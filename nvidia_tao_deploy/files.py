@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -136,6 +137,13 @@ class _Staged:
         os.close(self._handle)
         if self._name is not None:
             self._name.unlink(missing_ok=True)
+
+
+def add_content(digest: hashlib._Hash, path: Path) -> None:
+    """Feed a file's content to a digest, in pieces. Raises OSError."""
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
 
 
 def reason(error: OSError) -> str:

@@ -34,11 +34,18 @@ class Sample:
         name: unique in the data set; relative path for pictures. Reports and output files use it.
         path: the file to read.
         target: ground truth in the form that the network's metric takes; None when there is none.
+        fault: what is wrong with the label (a file, a line of a table), as one sentence; such a sample is not read, and
+            counts as one that cannot be.
     """
 
     name: str
     path: Path
     target: Any = None
+    fault: str = field(default="", kw_only=True)
+
+    def files(self) -> tuple[Path, ...]:
+        """All files that are read for it, as far as they are known before."""
+        return (self.path,)
 
 
 @dataclass(frozen=True, slots=True)

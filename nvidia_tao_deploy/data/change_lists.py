@@ -26,6 +26,9 @@ class ChangeSample(Sample):
 
     after: Path = Path()
 
+    def files(self) -> tuple[Path, ...]:
+        return (self.path, self.after)
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeFolders:

@@ -13,6 +13,7 @@ from nvidia_tao_deploy.data.lines import read_lines
 from nvidia_tao_deploy.errors import DataError
 
 logger = logging.getLogger(__name__)
+KEY = "dataset.infer_data_sources.classmap"
 BACKGROUND = "background"
 
 
@@ -46,11 +47,11 @@ def class_lines(path: str | Path) -> list[str]:
         DataError: missing, not text, or empty.
     """
     source = Path(path)
-    lines = [line.strip() for line in read_lines(source, "class list")]
+    lines = [line.strip() for line in read_lines(source, f"{KEY}: class list")]
     while lines and not lines[-1]:
         lines.pop()
     if not lines:
-        raise DataError(f"{source}: the class list is empty; expected one class name per line.")
+        raise DataError(f"{KEY}: {source}: the class list is empty; expected one class name per line.")
     return lines
 
 
@@ -86,7 +87,7 @@ def _check_count(path: str | Path, lines: Sequence[str], first: int, labels: int
     if len(lines) > labels:
         filler = first == 0 and len(lines) == labels + 1
         raise DataError(
-            f"{path}: {len(lines)} class names, but the model has {labels} labels (0 to {labels - 1}).",
+            f"{KEY}: {path}: {len(lines)} class names, but the model has {labels} labels (0 to {labels - 1}).",
             hint="If the first line is a filler (TAO Deploy's rtdetr ignored it), remove it or write 'background'."
             if filler
             else "Use the class list that the model was trained with: one name per line, in the order of the labels.",

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 """File name endings taken for pictures, whatever their case."""
 
+_BITS_PER_SAMPLE = 258
+"""TIFF's tag."""
+
 MAX_PIXELS = 1_000_000_000
 """Pictures with more pixels are refused: they would not fit beside the others that are in flight."""
 
@@ -153,15 +156,20 @@ class PictureReader:
     def __call__(self, path: Path) -> np.ndarray:
         """(H,W,C) uint8. 16-bit pictures are scaled to 8 bits, transparency is dropped, CMYK is converted.
 
+        The values of 32-bit grey pictures (TIFF, integers or floating point) are taken as those of 8 bits. There is no
+        standard for them, and larger ones are refused: a guess by each picture's own values would treat the dark ones
+        of a data set otherwise than the rest.
+
         Raises:
-            DataError: the file is missing, empty, truncated, not a picture, or too large.
+            DataError: the file is missing, empty, truncated, not a picture, too large, or of 32 bits beyond 0..255.
         """
         import numpy as np
         from PIL import ImageOps
 
         def convert(opened: Image.Image) -> np.ndarray:
+            bits = _sample_bits(opened)
             picture = ImageOps.exif_transpose(opened) if self.exif else opened
-            return np.asarray(_to_mode(picture, self.mode))
+            return np.asarray(_to_mode(picture, self.mode, bits))
 
         pixels = decoded(path, convert)
         return pixels[:, :, None] if pixels.ndim == 2 else pixels
@@ -192,20 +200,33 @@ def decoded(path: Path, convert: Callable[[Image.Image], np.ndarray], what: str 
         raise DataError(f"{path}: cannot be read: {found}.") from error
 
 
-def _to_mode(picture: Image.Image, mode: str) -> Image.Image:
+def _sample_bits(picture: Image.Image) -> int:
+    """Bits per value of a picture with more than 8. Pillow's mode "I" is 16 bits of old PNG readers and signed TIFF
+    files, and 32 bits of other TIFF files."""
+    if picture.mode == "F":
+        return 32
+    return int(max(getattr(picture, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))))
+
+
+def _to_mode(picture: Image.Image, mode: str, bits: int) -> Image.Image:
     if mode == "I":
         return picture.convert("I")
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        picture = _eight_bits(picture)
+        picture = _eight_bits(picture, bits)
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """A 16-bit grey picture as 8 bits: 65535 -> 255. Wider values are clipped; Pillow alone would clip at 255."""
+def _eight_bits(picture: Image.Image, bits: int) -> Image.Image:
+    """A grey picture of 16 or 32 bits per value as one of 8; Pillow alone would clip 16 bits at 255."""
     import numpy as np
     from PIL import Image
 
     wide = np.asarray(picture).astype(np.float32)
-    if picture.mode == "F":
-        return Image.fromarray(np.clip(wide, 0, 255).astype(np.uint8), "L")
-    return Image.fromarray(np.clip(np.rint(wide / 257.0), 0, 255).astype(np.uint8), "L")
+    if bits <= 16:
+        wide = np.rint(wide / 257.0)
+    elif not (wide.min() > -1 and wide.max() < 256):
+        raise ValueError(
+            f"32 bits per value, from {wide.min():g} to {wide.max():g}; expected 0 to 255. "
+            "Save it with 16 bits (0 to 65535) or 8"
+        )
+    return Image.fromarray(np.clip(wide, 0, 255).astype(np.uint8), "L")

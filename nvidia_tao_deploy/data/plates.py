@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nvidia_tao_deploy.data.faults import some_usable
 from nvidia_tao_deploy.data.lines import natural_key, read_lines
 from nvidia_tao_deploy.data.pictures import picture_samples
 from nvidia_tao_deploy.errors import DataError
@@ -22,10 +23,11 @@ SOURCES = "dataset_config.validation_data_sources"
 def labelled_plates(sources: Sequence[tuple[Path, Path]]) -> list[Sample]:
     """Pictures of all (picture folder, label folder) pairs with a label; `target` is the first line of `<stem>.txt`.
 
-    Pictures without a label file are left out, with one warning that counts them.
+    Pictures without a label file are left out, with one warning that counts them. A label that is empty or cannot be
+    read makes a sample with a `fault`.
 
     Raises:
-        DataError: a folder is missing, a label is empty or cannot be read, or no picture has a label.
+        DataError: a folder is missing, no picture has a label, or none has one that can be read.
     """
     folders: dict[Path, Path] = {}
     for pictures, labels in sources:
@@ -48,7 +50,7 @@ def labelled_plates(sources: Sequence[tuple[Path, Path]]) -> list[Sample]:
         )  # fmt: skip
     left_out = {sample.path for sample in alone}
     paired = [sample for sample in samples if sample.path not in left_out]
-    return [replace(sample, target=_label(texts[sample.path])) for sample in paired]
+    return some_usable([_labelled(sample, texts[sample.path]) for sample in paired])
 
 
 def plates(folders: Sequence[Path], key: str) -> list[Sample]:
@@ -58,12 +60,14 @@ def plates(folders: Sequence[Path], key: str) -> list[Sample]:
     return sorted(samples, key=lambda sample: (place.get(sample.path.parent, 0), natural_key(sample.path.name)))
 
 
-def _label(path: Path) -> str:
-    lines = read_lines(path, "label file")
+def _labelled(sample: Sample, path: Path) -> Sample:
+    try:
+        lines = read_lines(path, "label file")
+    except DataError as error:
+        return replace(sample, fault=error.message)
     text = lines[0].strip() if lines else ""
-    if not text:
-        raise DataError(f"label file {path}: its first line holds no text.")
-    return text
+    fault = "" if text else f"label file {path}: its first line holds no text."
+    return replace(sample, target=text or None, fault=fault)
 
 
 def read_plate_characters(path: Path, classes: int | None = None) -> tuple[str, ...]:

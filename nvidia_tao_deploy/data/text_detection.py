@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nvidia_tao_deploy.data.faults import some_usable
 from nvidia_tao_deploy.data.lines import natural_key, numbered
 from nvidia_tao_deploy.data.pictures import SUFFIXES, is_picture
 from nvidia_tao_deploy.errors import DataError
@@ -142,10 +143,11 @@ def text_samples(paths: Sequence[str], data_name: str, ignore_tags: Sequence[str
         data_name: a key of FORMATS.
         ignore_tags: texts of regions that do not count.
 
-    Pictures without ground-truth file and pictures without any region are left out with a warning.
+    Pictures without ground-truth file and pictures without any region are left out with a warning. A ground-truth file
+    of which nothing can be read makes a sample with a `fault`.
 
     Raises:
-        DataError: a path does not exist, a list file or ground-truth file cannot be read, or nothing is left.
+        DataError: a path does not exist, a list file cannot be read, nothing is left, or no ground truth can be read.
     """
     form = FORMATS[data_name]
     samples, without_file, without_text = [], [], []
@@ -154,9 +156,12 @@ def text_samples(paths: Sequence[str], data_name: str, ignore_tags: Sequence[str
             if truth is None or not truth.is_file() or truth.stat().st_size == 0:
                 without_file.append(str(picture))
                 continue
-            target = read_truth(truth, form, ignore_tags)
-            if target.polygons:
-                samples.append(Sample(f"{index}/{name}" if len(paths) > 1 else name, picture, target))
+            try:
+                target, fault = read_truth(truth, form, ignore_tags), ""
+            except DataError as error:
+                target, fault = None, error.message
+            if fault or (target and target.polygons):
+                samples.append(Sample(f"{index}/{name}" if len(paths) > 1 else name, picture, target, fault=fault))
             else:
                 without_text.append(str(picture))
     _warn("without ground truth", without_file)
@@ -166,7 +171,7 @@ def text_samples(paths: Sequence[str], data_name: str, ignore_tags: Sequence[str
             f"{KEY}: {', '.join(map(str, paths))}: no picture with ground truth.",
             hint=f"Ground truth of img/NAME.jpg is gt/{form.prefix}NAME.txt with lines like: {form.example}",
         )
-    return samples
+    return some_usable(samples, hint=f"A line looks like this: {form.example}")
 
 
 def _warn(what: str, names: list[str]) -> None:

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC, Profile, TensorInfo
 from nvidia_tao_deploy.errors import BuildError, SpecError
+from nvidia_tao_deploy.files import add_content
 from nvidia_tao_deploy.graph.order import sort_nodes
 
 logger = logging.getLogger(__name__)
@@ -225,24 +226,11 @@ def raise_opset(proto: onnx.ModelProto, opset: int, why: str) -> onnx.ModelProto
             hint=f"Export the model again with operator set {opset} or later.",
         ) from None
     if current < 11:
-        _keep_resizing(converted)
+        from nvidia_tao_deploy.graph.resizing import keep_resizing
+
+        keep_resizing(converted)
     logger.info("converted the model from operator set %d to %d (%s)", current, opset, why)
     return converted
-
-
-def _keep_resizing(converted: onnx.ModelProto) -> None:
-    """Say in the terms of operator set 11 what Resize and Upsample did before, as TensorRT and ONNX Runtime have it:
-    source = target / scale, and the pixel before (of nearest neighbours that shrink ONNX Runtime takes the one behind).
-    onnx's converter leaves the new default, half a pixel further."""
-    for node in all_nodes(converted.graph):
-        named = {attribute.name for attribute in node.attribute}
-        if (
-            node.op_type == "Resize"
-            and node.domain in ("", "ai.onnx")
-            and "coordinate_transformation_mode" not in named
-        ):
-            before = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-            node.attribute.extend(helper.make_attribute(name, value) for name, value in before.items())
 
 
 def check(proto: onnx.ModelProto) -> None:
@@ -492,9 +480,7 @@ def file_sha256(path: Path, proto: onnx.ModelProto | None = None) -> str:
     else:
         stored = proto
     for part in [path, *(path.parent / name for name in _external_files(stored))]:
-        with part.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+        add_content(digest, part)
     return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Optional  # noqa: UP035  (see spec.common)
 
+from nvidia_tao_deploy.data.classmap import KEY as CLASSMAP_KEY
 from nvidia_tao_deploy.data.classmap import ClassNames, class_names
 from nvidia_tao_deploy.data.coco import OFFICIAL_CATEGORY_IDS
 from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
@@ -239,7 +240,7 @@ class Family:
     def class_names(self, spec: Any, binding: Binding) -> ClassNames:
         classmap = spec.dataset.infer_data_sources.classmap
         if not classmap:
-            logger.warning("No class list: classes are named class_<label>. Set dataset.infer_data_sources.classmap.")
+            logger.warning("No class list: classes are named class_<label>. Set %s.", CLASSMAP_KEY)
             return ClassNames()
         return class_names(classmap, self.first_label, binding.size("pred_logits", 2))
 

@@ -8,10 +8,12 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.files import add_content
 from nvidia_tao_deploy.network import Prepare, Sample
 from nvidia_tao_deploy.pipeline.reading import Failure, Reader, Reading
 
@@ -34,12 +36,16 @@ def order(samples: Sequence[Sample], seed: int) -> list[Sample]:
     return sorted(samples, key=lambda sample: hashlib.sha256(f"{seed}:{sample.name}".encode()).digest())
 
 
-def content_digest(samples: Sequence[Sample]) -> str:
-    """SHA-256 over the names and file sizes of samples, whatever their order."""
+def content_digest(samples: Sequence[Sample], used: Sequence[Sample] = ()) -> str:
+    """SHA-256 over the names and file sizes of samples, whatever their order, and over what the files of those that are
+    `used` hold: pictures of kinds that are not compressed have the same size whatever they show."""
     digest = hashlib.sha256()
     for sample in sorted(samples, key=lambda sample: sample.name):
-        size = sample.path.stat().st_size if sample.path.is_file() else 0
-        digest.update(f"{sample.name}\0{size}\n".encode())
+        sizes = "+".join(str(file.stat().st_size if file.is_file() else 0) for file in sample.files())
+        digest.update(f"{sample.name}\0{sizes}\n".encode(errors="surrogateescape"))
+    for file in sorted({file for sample in used for file in sample.files() if file.is_file()}):
+        with suppress(OSError):  # reading it as a picture will tell
+            add_content(digest, file)
     return digest.hexdigest()
 
 
@@ -94,19 +100,22 @@ class CalibrationFeed:
             DataError: no sample can be read.
         """
         return {
-            "data": {**self._facts, "sha256": content_digest(self._samples)},
+            "data": {**self._facts, "sha256": content_digest(self._samples, self._chosen)},
             "preprocessing": self._statistics(),
         }
 
     def _statistics(self) -> dict[str, Any]:
-        message = ""
-        for sample in (*self._chosen, *self._spare):
-            try:
-                arrays, _ = self._prepare.single(sample)
-            except DataError as error:
-                message = message or error.message
-                continue
-            return {name: _describe(array) for name, array in arrays.items()}
+        message, reader = "", Reader(self._prepare, 1)
+        try:
+            for sample in (*self._chosen, *self._spare):
+                reading = reader.start_single(sample)
+                reading.wait()
+                found = reading.results[0]
+                if not isinstance(found, Failure):
+                    return {name: _describe(array) for name, array in reading.buffers.items()}
+                message = message or found.message
+        finally:
+            reader.close()
         raise DataError(
             f"{self._key}: none of the {len(self._samples)} pictures can be read; the first: {message}",
             hint=f"Name folders with pictures like those that the network is for in {self._key}.",

@@ -84,6 +84,8 @@ class Reader:
 
     def read_row(self, sample: Sample, buffers: Mapping[str, np.ndarray], index: int) -> Frame | Failure:
         """Read one sample now, into row `index`."""
+        if sample.fault:
+            return Failure(sample, sample.fault)
         try:
             return self._prepare(sample, {name: buffer[index] for name, buffer in buffers.items()})
         except DataError as error:
@@ -95,6 +97,8 @@ class Reader:
         return [self.read_row(samples[index], buffers, index) for index in part]
 
     def _read_single(self, sample: Sample, buffers: dict[str, np.ndarray]) -> list[Frame | Failure]:
+        if sample.fault:
+            return [Failure(sample, sample.fault)]
         try:
             arrays, frame = self._prepare.single(sample)
         except DataError as error:

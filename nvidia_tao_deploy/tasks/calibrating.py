@@ -17,7 +17,7 @@ from nvidia_tao_deploy.engine.calibration import obtain, qat
 from nvidia_tao_deploy.engine.calibration.obtain import SECTION
 from nvidia_tao_deploy.engine.contract import DYNAMIC, BuildPlan, Calibration, TensorInfo
 from nvidia_tao_deploy.errors import BuildError, DataError, EngineError, SpecError
-from nvidia_tao_deploy.files import check_writable
+from nvidia_tao_deploy.files import add_content, check_writable
 from nvidia_tao_deploy.network import Sample
 from nvidia_tao_deploy.pipeline.calibration import CalibrationFeed
 from nvidia_tao_deploy.tasks.context import Context
@@ -120,6 +120,8 @@ def _feed(context: Context, model: Model) -> CalibrationFeed | TensorFileFeed | 
         from nvidia_tao_deploy.engine.calibration import tensorfile
 
         logger.info("%s: %d batches written", data_file, tensorfile.write(data_file, feed))
+        # from now on the file is the data, for the next run as well: the cache is bound to it
+        return TensorFileFeed(tensorfile.TensorFile(data_file), model.inputs, feed.batch_size, feed.batches)
     return feed
 
 
@@ -176,9 +178,7 @@ class TensorFileFeed:
     def facts(self) -> dict[str, Any]:
         """The file is the data: its content counts."""
         digest = hashlib.sha256()
-        with self.source.path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+        add_content(digest, self.source.path)
         used = self.batches * self.batch_size
         return {"data": {"tensorfile": self.source.path.name, "used": used, "sha256": digest.hexdigest()}}
 
@@ -199,6 +199,7 @@ class TensorFileFeed:
             )
         if len(array) < self.batch_size:
             raise DataError(
-                f"{self.source.path}: batch {index} holds {len(array)} pictures; cal_batch_size is {self.batch_size}."
+                f"{self.source.path}: batch {index} holds {len(array)} pictures; cal_batch_size is {self.batch_size}.",
+                hint=f"Set cal_batch_size={len(array)}, or delete the file to have it made again from cal_image_dir.",
             )
         return array[: self.batch_size]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nvidia_tao_deploy.errors import TaoDeployError
@@ -22,25 +22,34 @@ RESULTS = {
 """The files (or patterns of names) that hold what a subtask found as a whole, of all networks. An engine is no result
 in this sense: the old one stays in use until the new one is complete."""
 SUFFIX = ".previous"
+MARK = "No run has succeeded here since this file was written: the results beside it are of a part of the data.\n"
 
 
 @contextmanager
 def set_aside(folder: Path, subtask: str) -> Iterator[None]:
     """Within this, the results of an earlier run are named `<file>.previous`, so that after a failure the folder holds
-    no figure that looks new. A run that succeeds deletes them; after one that fails they stay, and what the failing
-    run did write is replaced by the next.
+    no figure that looks new. A run that succeeds deletes them.
+
+    After runs that fail, but write results (of a part of the data), those of the last run that succeeded stay
+    `.previous`; where none has succeeded yet, those of the run before.
 
     Raises:
         TaoDeployError: a file cannot be renamed.
     """
-    kept = [path for name in RESULTS.get(subtask, ()) for file in _files(folder, name) if (path := _rename(file))]
+    files = [file for name in RESULTS.get(subtask, ()) for file in _files(folder, name)]
+    mark = folder / f".{subtask}.incomplete"
+    incomplete = mark.is_file()
+    kept = [path for file in files if (path := _rename(file, replace=incomplete))]
     try:
         yield
     except BaseException:
         for path in filter(Path.is_file, kept):  # another run in the same folder may have succeeded meanwhile
             logger.info("An earlier result is kept as %s", path)
+        if not kept and any(map(Path.is_file, files)):
+            with suppress(OSError):  # what ended the run is worse
+                mark.write_text(MARK, encoding="utf-8")
         raise
-    for path in kept:
+    for path in (*kept, mark):
         path.unlink(missing_ok=True)
 
 
@@ -52,14 +61,19 @@ def _files(folder: Path, name: str) -> list[Path]:
     return [folder / plain for plain in sorted(found)]
 
 
-def _rename(path: Path) -> Path | None:
+def _rename(path: Path, replace: bool) -> Path | None:
     """The file's name from now on; None where there is nothing to keep. A symbolic link stays: what it leads to is
-    renamed."""
+    renamed.
+
+    Args:
+        path: a file, which may be missing.
+        replace: what was set aside before is of no more worth than this.
+    """
     try:
         target = path.resolve()
         kept = target.with_name(f"{target.name}{SUFFIX}")
         if target.is_file():
-            if kept.is_file():  # the last run failed after it had written: the one before it is the one to keep
+            if kept.is_file() and not replace:  # that one is complete; the last run failed after it had written
                 target.unlink(missing_ok=True)
             else:
                 target.replace(kept)

@@ -182,10 +182,11 @@ def _layer_table(layers: list[dict[str, Any]]) -> Table:
             layer["name"][:60],
             layer["kind"],
             layer["precision"],
+            layer["format"][:40] or "-",
             "-" if layer["milliseconds"] is None else f"{layer['milliseconds']:.4f}",
             "-" if layer["milliseconds"] is None else f"{100 * layer['milliseconds'] / total:.1f}",
         )
         for layer in slowest
     )
     title = f"Slowest {len(rows)} of {len(layers)} layers (all are in the report file)"
-    return Table(title, ("layer", "kind", "precision", "ms", "%"), rows)
+    return Table(title, ("layer", "kind", "precision", "format", "ms", "%"), rows)

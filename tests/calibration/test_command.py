@@ -15,11 +15,14 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+from PIL import Image, ImageOps
 
+from nvidia_tao_deploy.data.pictures import picture_samples
 from nvidia_tao_deploy.engine.calibration import cache
 from nvidia_tao_deploy.engine.contract import LayerPrecision
 from nvidia_tao_deploy.graph import layers, precision
 from nvidia_tao_deploy.graph.model import is_quantised
+from nvidia_tao_deploy.pipeline.calibration import order
 from tests import makers
 from tests.calibration.conftest import CALIBRATION, Int8Job
 from tests.makers import strict_json, tiny_model
@@ -296,6 +299,7 @@ def test_ranges_of_training_of_another_network_leave_nothing(int8: Int8Job) -> N
     before = files(int8.root)
     ran = int8.build(f"{CALIBRATION}cal_json_file={scales}", data=False)
     assert ran.code == 4 and "(cal_json_file): none of its 1 tensors is in the model" in ran.err
+    assert "cal_image_dir and force_ptq=true to calibrate again" in ran.err  # cal_force is about the cache
     assert files(int8.root) == before
 
 
@@ -343,6 +347,34 @@ def test_tensorfile_is_written_once_and_then_read(int8: Int8Job) -> None:
     assert ran.code == 3 and "holds 2 batches; cal_batches asks for 3" in ran.err
     ran = int8.build(f"{CALIBRATION}cal_data_file={data}", f"{CALIBRATION}cal_batch_size=4", cache=False)
     assert ran.code == 3 and "batch 0 holds 3 pictures; cal_batch_size is 4" in ran.err
+
+
+def test_a_cache_of_a_tensorfile_that_was_just_written_fits_the_next_time(int8: Int8Job) -> None:
+    data = f"{CALIBRATION}cal_data_file={int8.root / 'data.tensorfile'}"
+    ran = int8.build(data)
+    assert ran.code == 0 and "2 batches written" in ran.text and "Calibrating 8 tensors" in ran.text
+    before = files(int8.root)
+    ran = int8.build(data)
+    assert ran.code == 0 and "calibration is not run again" in ran.text
+    assert before.keys() == files(int8.root).keys() and before[int8.cache.name] == files(int8.root)[int8.cache.name]
+
+
+def test_a_cache_of_pictures_of_the_same_size_is_replaced(int8: Int8Job) -> None:
+    """BMP files that a later recording replaced under the same names: only their content tells."""
+    for path in sorted(int8.images.glob("*/*.png")):
+        with Image.open(path) as picture:
+            picture.save(path.with_suffix(".bmp"))
+        path.unlink()
+    assert int8.build().code == 0
+    assert "calibration is not run again" in int8.build().text
+    used = order(picture_samples(int8.images), 0)[1]  # the first is prepared again and compared in any case
+    with Image.open(used.path) as picture:
+        inverted = ImageOps.invert(picture)
+    size = used.path.stat().st_size
+    inverted.save(used.path)
+    assert used.path.stat().st_size == size
+    ran = int8.build()
+    assert ran.code == 0 and "does not fit any more and is replaced: data changed: sha256" in ran.text
 
 
 def test_fp16_keeps_what_overflows_in_fp32(int8: Int8Job) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nvidia_tao_deploy.data.change_lists import ChangeSample
+from nvidia_tao_deploy.data.pairs import PairSample
 from nvidia_tao_deploy.data.pictures import picture_samples
 from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Sample
@@ -105,6 +107,26 @@ def test_digest_knows_names_and_sizes(folder: Path) -> None:
     assert content_digest(samples) == content_digest(samples[::-1])
     (folder / "class0" / "00.png").write_bytes(b"other size")
     assert content_digest(samples) != content_digest(samples[1:])
+
+
+def test_digest_knows_the_content_of_what_is_used(folder: Path) -> None:
+    samples = picture_samples(folder)
+    before = content_digest(samples, samples[:2]), content_digest(samples, samples[2:])
+    content = bytearray(samples[0].path.read_bytes())
+    content[-20] ^= 255
+    samples[0].path.write_bytes(content)
+    assert content_digest(samples, samples[:2]) != before[0] and content_digest(samples, samples[2:]) == before[1]
+
+
+@pytest.mark.parametrize("kind", ["unit", "golden", "after"])
+def test_digest_knows_all_pictures_of_a_pair(kind: str, folder: Path) -> None:
+    first, other = (folder / "class0" / f"0{index}.png" for index in range(2))
+    sample = ChangeSample("a", first, None, other)
+    if kind != "after":
+        sample = PairSample("a", first, 0, (first, other) if kind == "unit" else (first,), (other,))
+    before = content_digest([sample], [sample])
+    other.write_bytes(other.read_bytes()[:-1] + b"x")
+    assert content_digest([sample], [sample]) != before
 
 
 class Own:

@@ -63,6 +63,7 @@ def test_lists_that_cannot_be_used(
     path = write(tmp_path, text)
     with pytest.raises(DataError, match=message) as caught:
         class_names(path, first, labels)
+    assert caught.value.message.startswith("dataset.infer_data_sources.classmap: ")
     assert str(path) in caught.value.message
     assert caught.value.exit_code == 3
     if hint:
@@ -70,7 +71,7 @@ def test_lists_that_cannot_be_used(
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"class list .*none\.txt: no such file"):
+    with pytest.raises(DataError, match=r"infer_data_sources\.classmap: class list .*none\.txt: no such file"):
         class_names(tmp_path / "none.txt", 0)
     with pytest.raises(DataError, match="cannot be read"):
         class_names(tmp_path, 0)

@@ -52,6 +52,25 @@ def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
         assert GREY(path)[0, :, 0].tolist() == [0, 1, 255, 128]
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.float32])
+@pytest.mark.parametrize("exif", [False, True])
+def test_thirty_two_bits_are_values_of_eight(tmp_path: Path, dtype: type, exif: bool) -> None:
+    path = saved(tmp_path, Image.fromarray(np.array([[0, 1, 100, 255]], dtype)), "w.tif")
+    assert PictureReader(exif=exif)(path)[0, :, 1].tolist() == [0, 1, 100, 255]
+    for value in (40_000, -2000):
+        path = saved(tmp_path, Image.fromarray(np.array([[0, value]]).astype(np.int32).astype(dtype)), "w.tif")
+        with pytest.raises(DataError, match=r"w\.tif: cannot be read: 32 bits per value, from .* expected 0 to 255"):
+            RGB(path)
+
+
+def test_signed_sixteen_bits_are_sixteen(tmp_path: Path) -> None:
+    wide, signed = Image.fromarray(np.array([[0, 257, 100 * 257]], np.uint16)), {339: (2,)}
+    path = saved(tmp_path, wide, "w.tif", tiffinfo=signed)
+    with Image.open(path) as opened:
+        assert opened.mode == "I"  # as those of 32 bits
+    assert RGB(path)[0, :, 0].tolist() == [0, 1, 100]
+
+
 def test_sixteen_bit_colour(tmp_path: Path) -> None:
     import cv2
 

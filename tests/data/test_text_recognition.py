@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nvidia_tao_deploy.data.text_recognition import labelled_crops
+from nvidia_tao_deploy.data.text_recognition import labelled_crops, report_unreadable
 from nvidia_tao_deploy.errors import DataError
 
 
@@ -43,14 +43,24 @@ def test_order_byte_order_mark_and_empty_lines(tmp_path: Path) -> None:
 
 
 def test_a_line_without_text(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gt\.txt, line 2: 'b\.png' has no text") as caught:
-        load(tmp_path, "a.png x\nb.png\n")
+    good, bad = load(tmp_path, "a.png x\nb.png\n")
+    assert (good.target, good.fault) == ("x", "")
+    assert "gt.txt, line 2: 'b.png' has no text" in bad.fault
+    with pytest.raises(DataError, match=r"gt\.txt, line 1: 'b\.png' has no text") as caught:
+        load(tmp_path, "b.png\n")
     assert caught.value.exit_code == 3
 
 
 def test_a_name_with_two_texts(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"line 3: 'a\.png' is listed already on line 1, with another text"):
-        load(tmp_path, "a.png x\nb.png x\na.png y\n")
+    bad, good = load(tmp_path, "a.png x\nb.png x\na.png y\n")
+    assert "line 3: 'a.png' is listed already on line 1, with another text" in bad.fault and bad.target is None
+    assert (good.target, good.fault) == ("x", "")
+    assert load(tmp_path, "a.png\nb.png x\na.png y\n")[0].fault, "no text is guessed"
+
+
+def test_labels_with_a_fault_are_not_looked_at(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    report_unreadable(load(tmp_path, "a.png x\nb.png\nc.png ?\n"), "x", "the list")
+    assert "1 of 2 labels hold characters that are not in the list" in caplog.text
 
 
 def test_a_repeated_line_counts_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -162,3 +162,33 @@ def test_a_model_without_plugins_is_loaded_without_onnx(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "model.onnx")
     done = subprocess.run([sys.executable, "-c", PLAIN_LOAD, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["input"]
+
+
+def plugin_model(in_function: bool = False) -> onnx.ModelProto:
+    """input -> twice as large by a TensorRT plugin, in a function or not -> + 1, a constant."""
+    plugin = helper.make_node("ResizeNearest_TRT", ["x"], ["larger"], scale=2.0, plugin_version="1")
+    value, opset = helper.make_tensor_value_info, helper.make_opsetid
+    call = helper.make_node("Enlarge", ["x"], ["larger"], domain="own") if in_function else plugin
+    graph = helper.make_graph(
+        [call, helper.make_node("Add", ["larger", "one"], ["y"])],
+        "plugin",
+        [value("x", TensorProto.FLOAT, [1, 3, 4, 4])],
+        [value("y", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [numpy_helper.from_array(np.ones((1, 3, 8, 8), np.float32), "one")],
+    )
+    body = helper.make_function("own", "Enlarge", ["x"], ["larger"], [plugin], [opset("", 17)])
+    functions = [body] if in_function else []
+    return helper.make_model(graph, opset_imports=[opset("", 17), opset("own", 1)], functions=functions, ir_version=8)
+
+
+@pytest.mark.parametrize("in_function", [False, True])
+@pytest.mark.parametrize("external", [False, True])
+def test_a_plugin_in_the_users_own_model(in_function: bool, external: bool, tmp_path: Path) -> None:
+    """Wherever it stands, and wherever the weights are."""
+    path = tmp_path / "model.onnx"
+    options = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0} if external else {}
+    onnx.save(plugin_model(in_function), path, **options)
+    x = np.random.default_rng(0).normal(size=(1, 3, 4, 4)).astype(np.float32)
+    with load_engine(path) as engine:
+        found = engine.infer({"x": x})["y"]
+    np.testing.assert_allclose(found, x.repeat(2, axis=2).repeat(2, axis=3) + 1, atol=1e-6)

@@ -286,24 +286,3 @@ def test_external_data_of_constant_nodes_counts(saved, tmp_path):
     (tmp_path / "data.bin").unlink()
     with pytest.raises(BuildError, match=r"its weights are in 'data.bin', which is not in"):
         graph_model.load(path)
-
-
-@pytest.mark.parametrize("mode", ["nearest", "linear"])
-@pytest.mark.parametrize(("op", "opset"), [("Upsample", 7), ("Upsample", 9), ("Resize", 10)])
-@pytest.mark.parametrize("scale", [1.5, 2.0, 3.0])
-def test_raising_the_opset_keeps_how_pictures_are_resized(op, opset, mode, scale):
-    w = models.Weights()
-    scales = [1.0, 1.0, scale, scale]
-    extra = [] if opset == 7 else [w.given("scales", scales, np.float32)]
-    options = {"scales": scales} if opset == 7 else {}
-    node = helper.make_node(op, ["x", *extra], ["y"], mode=mode, **options)
-    size = int(6 * scale)
-    model = models.model(
-        [node], [models.value("x", 1, 1, 2, 6, 6)], [models.value("y", 1, 1, 2, size, size)], w.tensors, opset
-    )
-    x = np.random.default_rng(0).normal(size=(1, 2, 6, 6)).astype(np.float32)
-    before, after = (
-        onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": x})[0]
-        for proto in (model, graph_model.raise_opset(model, 19, "a test"))
-    )
-    np.testing.assert_allclose(after, before, atol=1e-6)

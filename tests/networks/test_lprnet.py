@@ -243,6 +243,12 @@ def test_wrong_input(tmp_path: Path) -> None:
     ran = bench.run("evaluate")
     assert ran.code == 3 and "a.txt: its first line holds no text" in ran.err
     bench.add("one", "a.png", "a", "a")
+    bench.add("one", "d.png", "d", "d")
+    (tmp_path / "one/label/d.txt").write_bytes(b"\xff\n")
+    ran = bench.run("evaluate")
+    assert ran.code == 3 and "d.txt, line 1: not UTF-8" in ran.err and "1 of 2 samples could not be used" in ran.err
+    assert strict_json((bench.results / "results.json").read_text()) == {"Accuracy": 1.0, "num_failed": 1}
+    (tmp_path / "one/label/d.txt").unlink()
     (tmp_path / "one/image/c.jpg").write_bytes(b"x")
     (tmp_path / "one/label/c.txt").write_text("c")
     ran = bench.run("evaluate")

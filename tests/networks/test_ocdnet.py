@@ -307,6 +307,17 @@ def test_ground_truth_in_pixels_of_the_network_input(bench: Bench) -> None:
     assert bench.scores["Recall"] == 1
 
 
+def test_one_wrong_label_file_does_not_stop_the_others(bench: Bench) -> None:
+    fill(bench, 3)
+    truth = bench.folder / "data/gt/gt_img_1.txt"
+    truth.write_text("no coordinates\n")
+    bench.build()
+    ran = bench.run("evaluate")
+    assert ran.code == 3, ran.text
+    assert f"{truth}, line 1: 1 comma-separated fields" in ran.err and "1 of 3 samples could not be used" in ran.err
+    assert bench.scores["Recall"] == 1 and bench.scores["num_failed"] == 1
+
+
 def test_a_fixed_engine_and_another_size_in_the_spec(bench: Bench) -> None:
     (bench.folder / "model.onnx").write_bytes(model(96, 160))
     fill(bench, 2)

@@ -72,6 +72,28 @@ def test_the_last_good_result_outlives_partial_ones(colours: ColourJob) -> None:
         assert figure(folder / PREVIOUS) == whole
 
 
+def test_while_no_run_succeeds_the_one_before_is_kept(colours: ColourJob) -> None:
+    """A picture that stays broken: each run ends with 3, and the last two results are what one wants to compare."""
+    folder = colours.results / "trt_evaluate"
+    break_a_picture(colours)
+    assert colours.run("evaluate").code == 3
+    first = figure(folder / "results.json")
+    for fewer in (1, 2):
+        next(path for path in sorted(colours.images.rglob("*.png")) if path.stat().st_size > 20).unlink()
+        assert colours.run("evaluate").code == 3
+        assert figure(folder / "results.json") == first - fewer
+        assert figure(folder / PREVIOUS) == first - fewer + 1
+    assert colours.run("evaluate", "evaluate.trt_engine=/nowhere").code == 5
+    assert figure(folder / PREVIOUS) == first - 2, "the newest result survives a run that gives none"
+    next(path for path in colours.images.rglob("*.png") if path.stat().st_size <= 20).unlink()
+    assert colours.run("evaluate").code == 0
+    assert not [path.name for path in folder.iterdir() if path.suffix in (".previous", ".incomplete")]
+    break_a_picture(colours)
+    for _ in range(3):
+        assert colours.run("evaluate").code == 3
+        assert figure(folder / PREVIOUS) == first - 2, "of all pictures that there were"
+
+
 def test_inference_too(colours: ColourJob) -> None:
     assert colours.run("inference").code == 0
     folder = colours.results / "trt_inference"

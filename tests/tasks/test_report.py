@@ -26,6 +26,10 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_report_file(colours: ColourJob) -> None:
     ran = colours.run("gen_trt_engine", REPORT, "gen_trt_engine.tensorrt.opt_batch_size=2")
     assert ran.code == 0 and "Latency of one batch" in ran.text and "Slowest" in ran.text
+    columns = next(line for line in ran.text.splitlines() if "┃ layer" in line)
+    assert [word.strip() for word in columns.strip("┃").split("┃")] == [
+        "layer", "kind", "precision", "format", "ms", "%",
+    ]  # fmt: skip
     found = strict_json((colours.root / "tiny.engine.report.json").read_text())
     assert found["engine_bytes"] == colours.engine.stat().st_size
     model = onnx.load(str(colours.model))

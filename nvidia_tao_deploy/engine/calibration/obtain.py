@@ -34,11 +34,13 @@ class Ranges:
         amax: largest magnitude to cover, by tensor name.
         source: where they come from, one line for the log and the engine's json.
         missing: activations of the model that have none; filled in by `compared`.
+        instead: the key by which pictures are used in their place.
     """
 
     amax: Mapping[str, float]
     source: str
     missing: tuple[str, ...] = ()
+    instead: str = "cal_force"
 
 
 def ranges(model: onnx.ModelProto, calibration: Calibration | None, everything: bool = False) -> Ranges:
@@ -79,7 +81,7 @@ def ranges(model: onnx.ModelProto, calibration: Calibration | None, everything: 
 def known_ranges(calibration: Calibration | None) -> Ranges | None:
     """Ranges that need no calibration: of quantisation-aware training, or of a cache that fits; else None."""
     if calibration is not None and calibration.ranges is not None:
-        return Ranges(calibration.ranges, f"{qat.ALGORITHM} (cal_json_file)")
+        return Ranges(calibration.ranges, f"{qat.ALGORITHM} (cal_json_file)", instead="force_ptq")
     found = reusable(calibration)
     if found is None:
         if calibration is not None and calibration.batches is not None:
@@ -209,7 +211,7 @@ def compared(known: Ranges, tensors: Collection[str]) -> Ranges:
         raise BuildError(
             f"{known.source}: none of its {len(have)} tensors is in the model: it is of another network. It has "
             f"{_some(sorted(have))}; the model has {_some(list(tensors))}.",
-            hint=f"Name the right file, or set {SECTION}.cal_image_dir and cal_force=true to calibrate again.",
+            hint=f"Name the right file, or set {SECTION}.cal_image_dir and {known.instead}=true to calibrate again.",
         )
     if lacking:
         logger.warning(

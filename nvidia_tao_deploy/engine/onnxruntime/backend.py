@@ -115,16 +115,17 @@ def _session_of_file(blob: bytes, source: Path) -> Any:
 
 
 def _without_plugins(blob: bytes, source: Path) -> bytes | None:
-    """The user's .onnx, given as the engine, with TensorRT's plugins replaced; None where it has none.
+    """The user's .onnx, given as the engine, with TensorRT's plugins replaced as in a build; None where it has none.
 
     Asked only when ONNX Runtime refuses a file: onnx is slow to import.
     """
+    from nvidia_tao_deploy.graph import model as graph
     from nvidia_tao_deploy.graph import plugins
 
     try:
         if not plugins.contains_plugins(blob):
             return None
-        return plugins.rewrite(plugins.parse(blob, source))[0].SerializeToString()
+        return plugins.rewrite(graph.load(source).proto)[0].SerializeToString()
     except BuildError as error:
         raise EngineError(error.message, error.hint) from error
 

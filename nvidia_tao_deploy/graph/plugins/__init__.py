@@ -36,6 +36,7 @@ from nvidia_tao_deploy.graph.model import (
     check,
     first_line,
     infer_shapes,
+    inlined,
     move_plugins_to_own_domain,
     raise_opset,
 )
@@ -77,9 +78,9 @@ def parse(blob: bytes, source: Path | str) -> onnx.ModelProto:
 
 
 def contains_plugins(blob: bytes) -> bool:
-    """Whether the content of an ONNX file holds plugin nodes; False for what is no model at all."""
+    """Whether the content of an ONNX file holds plugin nodes, in functions too; False for what is no model."""
     try:
-        return bool(plugin_nodes(parse(blob, "model")))
+        return bool(plugin_nodes(inlined(parse(blob, "model"), "model")))
     except BuildError:
         return False
 
