@@ -220,6 +220,20 @@ def test_inference(tmp_path: Path) -> None:
     assert len(list((bench.results / "images_annotated").glob("*.png"))) == len(bench.rows)
 
 
+def test_pictures_outside_the_folder_are_not_replaced_by_drawn_ones(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    outside, absolute = noise(tmp_path / "beside.png"), bench.images / "00.png"
+    (bench.images / "no_ending").write_bytes(outside.read_bytes())
+    bench.rows = [bench.rows[0] | {"fname": name} for name in (str(absolute), "../beside.png", "no_ending")]
+    before = absolute.read_bytes(), outside.read_bytes()
+    ran = bench.run("inference", "-cm", bench.mapping, "inference.annotate=true")
+    assert ran.code == 0, ran.text
+    assert (absolute.read_bytes(), outside.read_bytes()) == before
+    drawn = bench.results / "images_annotated"
+    found = sorted(path.relative_to(drawn).as_posix() for path in drawn.rglob("*.png"))
+    assert found == sorted(["beside.png", "no_ending.png", str(absolute).lstrip("/")])
+
+
 @pytest.mark.parametrize("columns", [("fname",), ("fname", "age", "note")])
 def test_inference_on_a_csv_file_without_labels(tmp_path: Path, columns: tuple[str, ...]) -> None:
     bench = Bench(tmp_path)
