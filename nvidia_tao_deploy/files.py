@@ -108,7 +108,8 @@ class _Staged:
             self._name = name
 
     def _free_name(self) -> Path:
-        return self._target.with_name(f".{self._target.name[:200]}.{secrets.token_hex(4)}.part")
+        """Without the target's own name: with more behind it, a long one would be longer than a name may be."""
+        return self._target.with_name(f".{secrets.token_hex(8)}.part")
 
     def fill(self, data: bytes, durable: bool) -> None:
         with open(self._handle, "wb", closefd=False) as file:

@@ -31,7 +31,7 @@ def order(samples: Sequence[Sample], seed: int) -> list[Sample]:
     The order is the same on every machine and in every Python, does not follow folders or classes, and changes little
     when samples come or go.
     """
-    return sorted(samples, key=lambda sample: hashlib.sha256(f"{seed}:{sample.name}".encode()).digest())
+    return sorted(samples, key=lambda sample: hashlib.sha256(_bytes(f"{seed}:{sample.name}")).digest())
 
 
 def content_digest(samples: Sequence[Sample]) -> str:
@@ -39,8 +39,13 @@ def content_digest(samples: Sequence[Sample]) -> str:
     digest = hashlib.sha256()
     for sample in sorted(samples, key=lambda sample: sample.name):
         size = sample.path.stat().st_size if sample.path.is_file() else 0
-        digest.update(f"{sample.name}\0{size}\n".encode())
+        digest.update(_bytes(f"{sample.name}\0{size}\n"))
     return digest.hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8; of a file name that is none, its own bytes."""
+    return text.encode(errors="surrogateescape")
 
 
 def _enough(samples: int, batch_size: int) -> str:

@@ -69,6 +69,12 @@ def test_unnamed_tensor_for_two_inputs(tmp_path: Path) -> None:
         list(source.batches(["a", "b"]))
 
 
+def test_the_longest_name_that_there_is(tmp_path: Path) -> None:
+    path = tmp_path / ("図" * 84 + ".h5")
+    assert tensorfile.write(path, [{"x": np.zeros((1, 2), np.float32)}]) == 1
+    assert [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
 def test_failed_writing_leaves_the_old_file(tmp_path: Path) -> None:
     path = as_tao_writes(tmp_path / "c", random_batches())
     before = path.read_bytes()

@@ -125,7 +125,7 @@ def write(path: Path, batches: Iterable[Mapping[str, np.ndarray]]) -> int:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
         os.close(handle)
         with h5py.File(temporary, "w") as file:
             count = _write_batches(path, file, batches)
