@@ -8,6 +8,7 @@ import errno
 import json
 import math
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from nvidia_tao_deploy.errors import SpecError, TaoDeployError
 ANNOTATED_FOLDER, MATRIX_FILE, STATUS_FILE = "images_annotated", "confusion_matrix.png", "status.json"
 """Pictures that a run writes into its results folder, and the file by which such a folder is known."""
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # What a file system without nameless files answers (NFS, older overlay file systems).
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
@@ -163,6 +165,12 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return _plain(value.tolist())
     return _text(str(value))
+
+
+def visible(text: str) -> str:
+    """Text as a terminal may get it: control characters other than line feed and tab are written as \\x1b and so on.
+    The name of a file may hold any, those that clear the screen or rewrite lines above it included."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _text(value: str) -> str:

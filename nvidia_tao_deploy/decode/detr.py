@@ -32,8 +32,8 @@ class DetrDecode:
         """Decode a batch.
 
         Args:
-            outputs: `pred_logits` (B,Q,C); `pred_boxes` (B,Q,4), centre x, centre y, width, height in 0..1. Without NaN,
-                which the pipeline refuses.
+            outputs: `pred_logits` (B,Q,C); `pred_boxes` (B,Q,4), centre x, centre y, width, height in 0..1. The
+                pipeline has refused NaN.
             frames: B frames; their `size` (with `input_size` their geometry) is what boxes are scaled to.
 
         Returns:
