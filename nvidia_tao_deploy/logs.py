@@ -114,9 +114,9 @@ def _handlers(to_file: bool) -> list[logging.Handler]:
     if sys.stdout.isatty():
         from rich.logging import RichHandler
 
-        handler = RichHandler(console=console(), show_path=False, log_time_format="%H:%M:%S", markup=False)
-        handler.setFormatter(_Formatter("%(message)s"))
-        return [handler]
+        shown = RichHandler(console=console(), show_path=False, log_time_format="%H:%M:%S", markup=False)
+        shown.setFormatter(_Formatter("%(message)s"))
+        return [shown]
     plain, errors = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
     if not to_file:
         plain.addFilter(lambda record: record.levelno < logging.ERROR)
