@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 from sklearn.metrics import accuracy_score
 
+from nvidia_tao_deploy.data.multitask import read_task_table
+from nvidia_tao_deploy.errors import DataError
 from tests.makers import Ran, noise, run_here, status_lines, strict_json
 from tests.networks import linear
 
@@ -232,6 +234,20 @@ def test_pictures_outside_the_folder_are_not_replaced_by_drawn_ones(tmp_path: Pa
     drawn = bench.results / "images_annotated"
     found = sorted(path.relative_to(drawn).as_posix() for path in drawn.rglob("*.png"))
     assert found == sorted(["beside.png", "no_ending.png", str(absolute).lstrip("/")])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("fname,age\ra.png,old\r", "line 1: not csv: new-line character"),
+        ('fname,age\n"a.png,old\n' + "b.png,old\n" * 20000, "not csv: field larger than field limit"),
+    ],
+)
+def test_a_csv_file_that_is_none(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "val.csv"
+    path.write_text(content, newline="")
+    with pytest.raises(DataError, match=f"val.csv, .*{message}"):
+        read_task_table(path)
 
 
 @pytest.mark.parametrize("columns", [("fname",), ("fname", "age", "note")])
