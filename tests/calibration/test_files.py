@@ -105,6 +105,8 @@ def damage(path: Path, how: str) -> None:
         with h5py.File(path, "r+") as file:
             if how == "no count":
                 del file.attrs["count"]
+            elif how in ("nan", "1e18"):
+                file.attrs["count"] = float(how)
             else:
                 del file[f"{KEY}_1"]
 
@@ -117,6 +119,8 @@ def damage(path: Path, how: str) -> None:
         ("text", "not an HDF5 file"),
         ("missing", "no such TensorFile"),
         ("no count", "its attribute 'count' is None"),
+        ("nan", "its attribute 'count' is nan"),
+        ("1e18", "says it has 1000000000000000000 batches, but batch 3 is not in it"),
         ("a batch", "says it has 3 batches, but batch 1 is not in it"),
     ],
 )
