@@ -63,21 +63,23 @@ class EngineError(TaoDeployError):
 
 
 class NotANumberError(EngineError):
-    """An engine's outputs hold NaN.
+    """An engine's outputs hold NaN, or an infinity where that means nothing.
 
     Args:
         output: name of one that does.
         sample: what it was computed from.
+        found: what it holds, "NaN" or "an infinity".
     """
 
-    def __init__(self, output: str, sample: object) -> None:
+    def __init__(self, output: str, sample: object, found: str = "NaN") -> None:
         super().__init__(
-            f"The engine's output '{output}' is not a number (NaN) for {sample}.",
+            f"The engine's output '{output}' is {'not a number (NaN)' if found == 'NaN' else found} for {sample}.",
             hint="In FP16 or INT8 a layer may overflow: build with data_type=FP32, or keep layers in FP32 with "
-            "layers_precision. If FP32 gives NaN too, the model is broken.",
+            f"layers_precision. If FP32 gives {'NaN' if found == 'NaN' else 'it'} too, the model is broken.",
         )
         self.output = output
         self.sample = sample
+        self.found = found
 
 
 def nearest(name: str, candidates: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:

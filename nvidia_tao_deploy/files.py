@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from nvidia_tao_deploy.errors import SpecError, TaoDeployError
 ANNOTATED_FOLDER, MATRIX_FILE, STATUS_FILE = "images_annotated", "confusion_matrix.png", "status.json"
 """Pictures that a run writes into its results folder, and the file by which such a folder is known."""
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # What a file system without nameless files answers (NFS, older overlay file systems).
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
@@ -109,7 +111,8 @@ class _Staged:
             self._name = name
 
     def _free_name(self) -> Path:
-        return self._target.with_name(f".{self._target.name[:200]}.{secrets.token_hex(4)}.part")
+        """Without the target's own name: with more behind it, a long one would be longer than a name may be."""
+        return self._target.with_name(f".{secrets.token_hex(8)}.part")
 
     def fill(self, data: bytes, durable: bool) -> None:
         with open(self._handle, "wb", closefd=False) as file:
@@ -170,6 +173,12 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return _plain(value.tolist())
     return _text(str(value))
+
+
+def visible(text: str) -> str:
+    """Text as a terminal may get it: control characters other than line feed and tab are written as \\x1b and so on.
+    The name of a file may hold any, those that clear the screen or rewrite lines above it included."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _text(value: str) -> str:

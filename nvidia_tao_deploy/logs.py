@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from nvidia_tao_deploy import streams
 from nvidia_tao_deploy.errors import SpecError
+from nvidia_tao_deploy.files import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,17 +103,26 @@ def setup(to_file: bool = False) -> None:
     _add_job_log(root)
 
 
+class _Formatter(logging.Formatter):
+    """Lines that do nothing to the terminal that shows them, whatever the names of files in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 def _handlers(to_file: bool) -> list[logging.Handler]:
     if sys.stdout.isatty():
         from rich.logging import RichHandler
 
-        return [RichHandler(console=console(), show_path=False, log_time_format="%H:%M:%S", markup=False)]
+        shown = RichHandler(console=console(), show_path=False, log_time_format="%H:%M:%S", markup=False)
+        shown.setFormatter(_Formatter("%(message)s"))
+        return [shown]
     plain, errors = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
     if not to_file:
         plain.addFilter(lambda record: record.levelno < logging.ERROR)
     errors.setLevel(logging.ERROR)
     for handler in (plain, errors):
-        handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(_Formatter("%(asctime)s [%(levelname)s] %(message)s", "%Y-%m-%d %H:%M:%S"))
     return [plain, errors]
 
 
@@ -130,7 +140,7 @@ def _add_job_log(root: logging.Logger) -> None:
     except OSError as error:
         root.warning("No job log is written: %s", error)
         return
-    handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s [%(levelname)s] %(message)s"))
     root.addHandler(handler)
 
 
@@ -203,12 +213,12 @@ def _print(table: Table, target: Console) -> None:
     from rich.table import Table as RichTable
 
     for places in _side_by_side(table, target.width):
-        shown = RichTable(title=table.title, title_justify="left")
+        shown = RichTable(title=visible(table.title), title_justify="left")
         for place in places:
             numeric = _is_numeric(table, place)
             tight = _least_width(table, place) if numeric and not _fits(table, places, target.width) else None
             justify: Any = "right" if numeric else "left"
-            shown.add_column(table.columns[place], justify=justify, overflow="fold", width=tight)
+            shown.add_column(visible(table.columns[place]), justify=justify, overflow="fold", width=tight)
         for row in table.rows:
             shown.add_row(*(_text(row[place]) for place in places))
         target.print(shown)
@@ -246,4 +256,4 @@ def _is_numeric(table: Table, place: int) -> bool:
 
 
 def _text(cell: object) -> str:
-    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
+    return f"{cell:.4f}" if isinstance(cell, float) else visible(str(cell))

@@ -67,6 +67,12 @@ class TestWriting:
         assert (tmp_path / "real").read_text() == "new"
         assert names(tmp_path) == ["link", "real"]
 
+    def test_the_longest_name_that_there_is(self, tmp_path: Path) -> None:
+        name = "図" * 84 + "abc"  # 255 bytes
+        write_atomic(tmp_path / name, "old")
+        write_atomic(tmp_path / name, "new")
+        assert names(tmp_path) == [name] and (tmp_path / name).read_text() == "new"
+
     def test_a_failure_keeps_the_old_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "a").write_text("old")
 

@@ -56,6 +56,16 @@ def test_tables_take_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.count("b") >= 200  # folded, not cut
 
 
+def test_names_of_files_do_nothing_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a\x1b[2J\r\x9b31m.png"
+    logs.setup()
+    logging.getLogger("nvidia_tao_deploy.x").info("%s: read\n\tand shown", Path(name))
+    logs.show_table(Table(name, (name, "é"), ((name, 1),)))
+    out = capsys.readouterr().out
+    assert "a\\x1b[2J\\x0d\\x9b31m.png: read\n\tand shown" in out and "é" in out
+    assert out.count("\\x1b[2J") == 4 and not set(out) & set("\x1b\r\x9b")
+
+
 def test_a_job_log_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,13 +131,13 @@ def test_terminal() -> None:
         "with logs.progress('evaluate', 4) as bar:\n"
         "    for i in range(4):\n"
         "        log.info('line [%d] :key:', i); bar.advance(1); time.sleep(0.15)\n"
-        "log.error('last')\n"
+        "log.error('last of \\x1b[35mall')\n"
     )
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     for index in range(4):
         # a log line stands alone in its line although the bar is alive
         assert re.search(rf"(^|[\r\n])\s*(\d\d:\d\d:\d\d)?\s*INFO\s+line \[{index}\] :key:\s*[\r\n]", plain), plain
-    assert "4/4" in plain and re.search(r"\d+\.\d/s", plain) and "last" in plain
+    assert "4/4" in plain and re.search(r"\d+\.\d/s", plain) and "last of \\x1b[35mall" in plain
 
 
 def test_a_table_that_is_too_wide_is_cut_between_columns() -> None:

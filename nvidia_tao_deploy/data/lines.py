@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,24 @@ def numbered(path: Path, what: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(read_lines(path, what), 1):
         if line.strip():
             yield number, line
+
+
+def csv_rows(path: Path, what: str, strict: bool = True) -> Iterator[tuple[int, list[str]]]:
+    """(number of its last line, cells) of every row of a CSV file in which a cell holds more than white space.
+
+    Args:
+        strict: refuse quotes that are out of place.
+
+    Raises:
+        DataError: as `read_lines`, or it is no CSV: a quote without an end, line ends of old Macs (says which line).
+    """
+    reader = csv.reader((f"{line}\n" for line in read_lines(path, what)), strict=strict)
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: not csv: {error}.") from error
 
 
 def separator_hint(header: str) -> str | None:

@@ -5,7 +5,6 @@ class mapping that training writes."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nvidia_tao_deploy.data.class_folders import in_order
-from nvidia_tao_deploy.data.lines import read_lines, separator_hint
+from nvidia_tao_deploy.data.lines import csv_rows, read_lines, separator_hint
 from nvidia_tao_deploy.errors import DataError, did_you_mean
 from nvidia_tao_deploy.network import Sample
 
@@ -137,8 +136,8 @@ def read_task_table(path: Path, labels: bool = True) -> TaskTable:
     Raises:
         DataError: missing, no label column, two columns of one name, or a line with another number of columns.
     """
-    reader = csv.reader(line + "\n" for line in read_lines(path, CSV_KEY))
-    header = [name.strip() for name in next(reader, [])]
+    lines = csv_rows(path, CSV_KEY, strict=False)
+    header = [name.strip() for name in next(lines, (0, []))[1]]
     where = f"{CSV_KEY}: {path}"
     if len(header) < 1 + labels:
         raise DataError(
@@ -149,16 +148,14 @@ def read_task_table(path: Path, labels: bool = True) -> TaskTable:
     if len(set(tasks)) != len(tasks) or not all(tasks):
         raise DataError(f"{where}: the header needs a different name for each task; found {', '.join(tasks)}.")
     rows = []
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
+    for line, cells in lines:
         if labels and len(cells) != len(header):
-            raise DataError(f"{where}, line {reader.line_num}: {len(cells)} columns; the header has {len(header)}.")
+            raise DataError(f"{where}, line {line}: {len(cells)} columns; the header has {len(header)}.")
         values = [cell.strip() for cell in cells[: 1 + len(tasks)]]
         if not all(values):
             column = header[values.index("")]
-            raise DataError(f"{where}, line {reader.line_num}: nothing in column '{column}'.")
-        rows.append((reader.line_num, values[0], dict(zip(tasks, values[1:], strict=True))))
+            raise DataError(f"{where}, line {line}: nothing in column '{column}'.")
+        rows.append((line, values[0], dict(zip(tasks, values[1:], strict=True))))
     if not rows:
         raise DataError(f"{where}: no picture is listed.")
     return TaskTable(tuple(sorted(tasks)), tuple(rows), path)

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import logging
 import random
 import threading
@@ -14,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nvidia_tao_deploy.data.lines import read_lines, separator_hint
+from nvidia_tao_deploy.data.lines import csv_rows, separator_hint
 from nvidia_tao_deploy.errors import DataError, SpecError, nearest
 from nvidia_tao_deploy.network import Sample
 
@@ -199,12 +197,7 @@ def _fault(cells: list[str], header: tuple[str, ...], label: int | None, where: 
 
 def _table(source: Path, key: str) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
     """(header, lines with their numbers); empty lines are dropped."""
-    text = "\n".join(read_lines(source, f"{key}.csv_path:"))
-    reader = csv.reader(io.StringIO(text), strict=True)
-    try:
-        rows = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-    except csv.Error as error:
-        raise DataError(f"{source}, line {reader.line_num}: not csv: {error}.") from error
+    rows = list(csv_rows(source, f"{key}.csv_path:"))
     if not rows:
         raise DataError(f"{source}: the file is empty; expected a header with {', '.join(COLUMNS)}.")
     if len(rows) == 1:

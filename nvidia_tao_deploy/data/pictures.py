@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -56,15 +57,24 @@ def picture_samples(folders: str | Path | Sequence[str | Path], recursive: bool 
 
     With several folders that hold the same relative path, the later ones are prefixed by a number, so names are unique.
     """
-    samples, seen = [], set()
-    for plain, path in _find(folders, recursive, key):
-        name, count = plain, 1
+    found = _find(folders, recursive, key)
+    names = distinct(plain for plain, _ in found)
+    return [Sample(name=name, path=path) for name, (_, path) in zip(names, found, strict=True)]
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names, those that were there before prefixed by a number: a, 2/a, 3/a."""
+    seen: set[str] = set()
+    counts: Counter[str] = Counter()
+    result = []
+    for plain in names:
+        name = plain
         while name in seen:
-            count += 1
-            name = f"{count}/{plain}"
+            counts[plain] += 1
+            name = f"{counts[plain] + 1}/{plain}"
         seen.add(name)
-        samples.append(Sample(name=name, path=path))
-    return samples
+        result.append(name)
+    return result
 
 
 def _find(folders: str | Path | Sequence[str | Path], recursive: bool, key: str) -> list[tuple[str, Path]]:

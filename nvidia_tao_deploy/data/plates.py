@@ -33,6 +33,8 @@ def labelled_plates(sources: Sequence[tuple[Path, Path]]) -> list[Sample]:
     for pictures, labels in sources:
         if not labels.is_dir():
             raise DataError(f"{SOURCES}: label_directory_path: {labels}: no such folder.")
+        if pictures.is_file():
+            raise DataError(f"{SOURCES}: image_directory_path: {pictures}: a file; expected a folder.")
         if folders.setdefault(pictures, labels) != labels:
             raise DataError(f"{SOURCES}: {pictures}: two label folders, {folders[pictures]} and {labels}")
     samples = plates(list(folders), SOURCES)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,14 @@ class FolderClasses:
     folders: tuple[str, ...]
     labels: tuple[int, ...]
     names: tuple[str, ...]
+    _numbers: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_numbers", dict(zip(self.folders, self.labels, strict=True)))
 
     def label(self, folder: str) -> int | None:
         """Class number of a folder; None for a folder that is no class."""
-        return self.labels[self.folders.index(folder)] if folder in self.folders else None
+        return self._numbers.get(folder)
 
 
 def classes_of(class_map: str | None, reference: Path, query: Path | None, key: str) -> FolderClasses:
@@ -55,7 +59,7 @@ def classes_of(class_map: str | None, reference: Path, query: Path | None, key: 
     else:
         folders = folder_classes(reference)
         if query is not None and folders:
-            folders += tuple(name for name in folder_classes(query) if name not in folders)
+            folders = tuple(dict.fromkeys((*folders, *folder_classes(query))))
     return FolderClasses(folders, tuple(range(len(folders))), folders)
 
 

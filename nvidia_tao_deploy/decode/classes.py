@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """(B,C) -> (B,C) float32; rows that are probabilities already (0..1, sum 1) stay as they are."""
+    """(B,C) -> (B,C) float32; rows that are probabilities already (0..1, sum 1) stay as they are. An infinite logit
+    (FP16 overflows at 65504) counts as a very large one: infinity less infinity would be NaN, which is no class."""
     import numpy as np
 
-    values = logits.astype(np.float32)
+    largest = np.finfo(np.float32).max / 4
+    values = np.clip(logits.astype(np.float32), -largest, largest)
     already = (values.min(axis=1) >= 0) & (np.abs(values.sum(axis=1) - 1) < 1e-3) & (values.shape[1] > 1)
     if already.all():
         return values

@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Detections
-
-logger = logging.getLogger(__name__)
 
 
 class DetrDecode:
@@ -30,13 +27,13 @@ class DetrDecode:
     def __init__(self, num_select: int, input_size: tuple[int, int] | None = None) -> None:
         self.num_select = num_select
         self.input_size = input_size
-        self._not_numbers = 0
 
     def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[Detections]:
         """Decode a batch.
 
         Args:
-            outputs: `pred_logits` (B,Q,C); `pred_boxes` (B,Q,4), centre x, centre y, width, height in 0..1.
+            outputs: `pred_logits` (B,Q,C); `pred_boxes` (B,Q,4), centre x, centre y, width, height in 0..1. The
+                pipeline has refused NaN.
             frames: B frames; their `size` (with `input_size` their geometry) is what boxes are scaled to.
 
         Returns:
@@ -45,7 +42,7 @@ class DetrDecode:
         logits = np.asarray(outputs["pred_logits"], np.float32)
         boxes = np.asarray(outputs["pred_boxes"], np.float32)
         batch, queries, classes = logits.shape
-        flat = self._numbers_only(logits.reshape(batch, queries * classes))
+        flat = logits.reshape(batch, queries * classes)
         chosen = top_k(flat, self.num_select)
         query, labels = np.divmod(chosen, classes)
         scores = sigmoid(np.take_along_axis(flat, chosen, axis=1))
@@ -53,16 +50,6 @@ class DetrDecode:
         spans = [frame.geometry.extent(self.input_size) for frame in frames] if self.input_size else sizes
         corners = to_pixels(np.take_along_axis(boxes, query[:, :, None], axis=1), sizes, spans)
         return [Detections(corners[row], scores[row], labels[row]) for row in range(batch)]
-
-    def _numbers_only(self, flat: np.ndarray) -> np.ndarray:
-        """Logits with NaN (an engine that overflows in FP16 makes them) as the lowest value; said once."""
-        bad = np.isnan(flat)
-        if not bad.any():
-            return flat
-        if not self._not_numbers:
-            logger.warning("The engine returns NaN scores; they count as 0. Build it with data_type FP32 or BF16.")
-        self._not_numbers += int(bad.sum())
-        return np.where(bad, -np.inf, flat)
 
 
 def top_k(values: np.ndarray, k: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nvidia_tao_deploy.errors import NotANumberError
 from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Embedding, Neighbours
 
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nvidia_tao_deploy.data.gallery import Gallery
+
+
+def refuse_infinite(output: str, values: np.ndarray, frames: Sequence[Frame]) -> None:
+    """Raise NotANumberError for embeddings (B,...) that hold an infinity: lengths and distances of it are NaN, which
+    compares with nothing."""
+    import numpy as np
+
+    bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    if bad.any():
+        raise NotANumberError(output, frames[int(bad.argmax())].sample.path, "an infinity")
 
 
 def unit_rows(values: np.ndarray) -> np.ndarray:
@@ -37,6 +48,7 @@ class DecodeEmbedding:
     output: str
 
     def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[Embedding]:
+        refuse_infinite(self.output, outputs[self.output], frames)
         return [Embedding(row) for row in unit_rows(outputs[self.output])]
 
 
@@ -55,6 +67,7 @@ class DecodeNeighbours:
     count: int
 
     def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[Neighbours]:
+        refuse_infinite(self.output, outputs[self.output], frames)
         indices, distances = self.gallery.nearest(unit_rows(outputs[self.output]), self.count)
         labels = self.gallery.labels[indices]
         return [Neighbours(*row) for row in zip(indices, labels, distances, strict=True)]

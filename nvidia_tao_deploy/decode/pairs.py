@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.decode.classes import softmax
+from nvidia_tao_deploy.decode.embedding import refuse_infinite
 from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Score
 
@@ -33,6 +34,8 @@ class EmbeddingDistance:
     def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[Score]:
         import numpy as np
 
+        for name in self.outputs:
+            refuse_infinite(name, outputs[name], frames)
         one, other = (outputs[name].reshape(len(frames), -1).astype(np.float32) for name in self.outputs)
         return _scores(np.linalg.norm(one - other, axis=1))
 

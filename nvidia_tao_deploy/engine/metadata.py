@@ -75,7 +75,7 @@ def is_probability(engine: Path, output: str) -> bool | None:
 
     found = in_file(engine, output)
     if found is None and _is_of(engine, facts := read(engine) or {}):
-        found = (facts.get("probabilities") or {}).get(output)
+        found = _part(facts, "probabilities").get(output)
     return found if isinstance(found, bool) else None
 
 
@@ -88,13 +88,19 @@ def class_count(engine: Path, output: str) -> int | None:
 
     found = in_file(engine, output)
     if found is None and _is_of(engine, facts := read(engine) or {}):
-        found = (facts.get("classes") or {}).get(output)
+        found = _part(facts, "classes").get(output)
     return found if isinstance(found, int) else None
 
 
 def _is_of(engine: Path, facts: dict[str, Any]) -> bool:
     """Whether facts are those of this very file, told by its size: hashing gigabytes at each start costs too much."""
     return facts.get("engine_bytes") in (None, engine.stat().st_size)
+
+
+def _part(facts: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of the facts; empty where the json is somebody else's and has another thing by this name."""
+    part = facts.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def text(facts: dict[str, Any]) -> str:
@@ -141,7 +147,7 @@ def outdated(engine: Path, model: Path) -> str | None:
     facts = read(engine)
     if facts is None or not model.is_file() or model.stat().st_mtime_ns <= engine.stat().st_mtime_ns:
         return None
-    known = (facts.get("onnx") or {}).get("sha256")
+    known = _part(facts, "onnx").get("sha256")
     from nvidia_tao_deploy.graph.model import file_sha256
 
     try:

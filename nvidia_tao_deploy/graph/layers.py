@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from nvidia_tao_deploy.engine.contract import LayerPrecision
 from nvidia_tao_deploy.errors import BuildError, SpecError, nearest
@@ -13,6 +13,7 @@ from nvidia_tao_deploy.errors import BuildError, SpecError, nearest
 LAYER_DTYPES = ("fp32", "fp16", "bf16", "int8", "int32")
 KEY = "gen_trt_engine.tensorrt.layers_precision"
 EVERYTHING = "*"
+_WILDCARDS = frozenset("*?")
 
 
 def parse(items: Iterable[str]) -> tuple[LayerPrecision, ...]:
@@ -36,12 +37,10 @@ def match(rules: Sequence[LayerPrecision], names: Iterable[str]) -> dict[str, st
     with '/', stands for all of those: a module, or a plugin node that was replaced. Raises BuildError for a rule that
     fits no layer.
     """
-    known = list(dict.fromkeys(names))
+    known = dict.fromkeys(names)
     found: dict[str, str] = {}
     for rule in sorted(rules, key=lambda rule: rule.pattern == EVERYTHING):  # stable: order kept otherwise
-        fitting = [name for name in known if fits(rule.pattern, name)] or [
-            name for name in known if name.startswith(f"{rule.pattern.rstrip('/')}/")
-        ]
+        fitting = _fitting(rule.pattern, known)
         if not fitting and not rule.optional:
             close = nearest(rule.pattern.replace("*", ""), known, 3)
             raise BuildError(
@@ -53,9 +52,17 @@ def match(rules: Sequence[LayerPrecision], names: Iterable[str]) -> dict[str, st
     return found
 
 
+def _fitting(pattern: str, known: Collection[str]) -> list[str]:
+    if not _WILDCARDS & set(pattern) and pattern in known:  # the usual rule: no need to look at every name
+        return [pattern]
+    return [name for name in known if fits(pattern, name)] or [
+        name for name in known if name.startswith(f"{pattern.rstrip('/')}/")
+    ]
+
+
 def fits(pattern: str, name: str) -> bool:
     """Whether a layer's name is `pattern`, in which '*' stands for any text and '?' for one character."""
-    if pattern == name or not set("*?") & set(pattern):
+    if pattern == name or not _WILDCARDS & set(pattern):
         return pattern == name
     expression = "".join(".*" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern)
     return re.fullmatch(expression, name, re.DOTALL) is not None

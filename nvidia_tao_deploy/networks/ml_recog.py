@@ -208,7 +208,8 @@ def _doubts(queries: Sequence[Sample], gallery: Sequence[Sample], classes: Folde
     missing = absent(queries, gallery)
     if missing:
         names = ", ".join(classes.names[label] for label in missing[:SHOWN]) + (" ..." if len(missing) > SHOWN else "")
-        count = sum(sample.target in set(missing) for sample in queries)
+        lacking = set(missing)
+        count = sum(sample.target in lacking for sample in queries)
         swapped = "" if absent(gallery, queries) else f" Are {REFERENCE} and {QUERY} swapped?"
         logger.warning(
             "%d classes of the queries are not in the gallery: %s. Their %d pictures count as misses.%s",

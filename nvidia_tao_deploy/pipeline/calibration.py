@@ -33,7 +33,7 @@ def order(samples: Sequence[Sample], seed: int) -> list[Sample]:
     The order is the same on every machine and in every Python, does not follow folders or classes, and changes little
     when samples come or go.
     """
-    return sorted(samples, key=lambda sample: hashlib.sha256(f"{seed}:{sample.name}".encode()).digest())
+    return sorted(samples, key=lambda sample: hashlib.sha256(_bytes(f"{seed}:{sample.name}")).digest())
 
 
 def content_digest(samples: Sequence[Sample], used: Sequence[Sample] = ()) -> str:
@@ -42,11 +42,16 @@ def content_digest(samples: Sequence[Sample], used: Sequence[Sample] = ()) -> st
     digest = hashlib.sha256()
     for sample in sorted(samples, key=lambda sample: sample.name):
         sizes = "+".join(str(file.stat().st_size if file.is_file() else 0) for file in sample.files())
-        digest.update(f"{sample.name}\0{sizes}\n".encode(errors="surrogateescape"))
+        digest.update(_bytes(f"{sample.name}\0{sizes}\n"))
     for file in sorted({file for sample in used for file in sample.files() if file.is_file()}):
         with suppress(OSError):  # reading it as a picture will tell
             add_content(digest, file)
     return digest.hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8; of a file name that is none, its own bytes."""
+    return text.encode(errors="surrogateescape")
 
 
 def _enough(samples: int, batch_size: int) -> str:

@@ -60,6 +60,7 @@ class Pipeline:
         self._batch_size = 1 if prepare.shapes is None else batch_size
         self._reader = Reader(prepare, workers)
         self._least = {info.name: _least_rows(info) for info in engine.inputs}
+        self._types = {info.name: info.dtype for info in engine.inputs}
         self._free: deque[dict[str, np.ndarray]] = deque()
         if prepare.shapes is not None:
             full = {name: (self._batch_size, *shape) for name, shape in prepare.shapes.items()}
@@ -109,9 +110,15 @@ class Pipeline:
         # Rows that failed, and those that fill up a last batch, keep old data: they are computed and thrown away.
         count = len(batch.reading.samples)
         feeds = {
-            name: _rows(buffer, max(count, self._least.get(name, 1))) for name, buffer in batch.reading.buffers.items()
+            name: _rows(self._typed(name, buffer), max(count, self._least.get(name, 1)))
+            for name, buffer in batch.reading.buffers.items()
         }
         batch.outputs = self._engine.submit(feeds)
+
+    def _typed(self, name: str, buffer: np.ndarray) -> np.ndarray:
+        """A single sample is prepared in float32, whatever the engine takes; buffers of the engine are of its type."""
+        wanted = self._types.get(name)
+        return buffer.astype(wanted) if wanted == "float16" and buffer.dtype != wanted else buffer
 
     def _collect(self, batch: _Batch) -> list[tuple[Frame, Any]]:
         frames = [result for result in batch.reading.results if isinstance(result, Frame)]

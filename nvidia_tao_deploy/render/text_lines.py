@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nvidia_tao_deploy.files import visible
 from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Text
 from nvidia_tao_deploy.render.csv_rows import CsvRows
@@ -30,5 +31,5 @@ class TextLines(CsvRows):
 
     def record(self, frame: Frame, result: Text) -> None:
         confidence = f" {result.confidence:.6g}" if self._print_confidence else ""
-        print(f"{frame.sample.path}: {result.text}{confidence}")
+        print(visible(f"{frame.sample.path}: {result.text}{confidence}"))
         super().record(frame, (str(frame.sample.path), result.text, f"{result.confidence:.6g}"))

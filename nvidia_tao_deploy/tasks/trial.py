@@ -166,7 +166,7 @@ def expecting_numbers(model: Model) -> Iterator[None]:
         yield
     except NotANumberError as error:
         raise BuildError(
-            f"{model.source}: the FP32 model itself gives NaN: output '{error.output}' for {error.sample}",
+            f"{model.source}: the FP32 model itself gives {error.found}: output '{error.output}' for {error.sample}",
             hint="Check the preprocessing keys; if they are right, the model is broken and must be exported again.",
         ) from error
 

@@ -47,8 +47,8 @@ def verify(context: Context, model: Model, backend: Backend, built: Built, targe
             compare(plan, model, left, right, comparison)
     except NotANumberError as error:
         raise BuildError(
-            f"gen_trt_engine.verify: the engine is not kept: its output '{error.output}' is NaN for {error.sample}, "
-            "for which the FP32 model gives numbers",
+            f"gen_trt_engine.verify: the engine is not kept: its output '{error.output}' is {error.found} for "
+            f"{error.sample}, for which the FP32 model gives numbers",
             hint=KEEP_LAYERS,
         ) from error
     except EngineError as error:

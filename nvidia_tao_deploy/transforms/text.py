@@ -14,7 +14,7 @@ from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Frame, Sample
 from nvidia_tao_deploy.transforms.geometry import Geometry
 from nvidia_tao_deploy.transforms.picture import Normalise
-from nvidia_tao_deploy.transforms.resize import PillowStretch, stretch
+from nvidia_tao_deploy.transforms.resize import LARGEST_ENLARGED, PillowStretch, stretch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,8 @@ class ShortSidePrepare:
         return None
 
     def single(self, sample: Sample) -> tuple[dict[str, np.ndarray], Frame]:
-        """A batch of one. Raises DataError when the picture cannot be read, or is outside the engine's limits."""
+        """A batch of one. Raises DataError when the picture cannot be read, is outside the engine's limits, or is a
+        strip that would grow beyond `LARGEST_ENLARGED`."""
         import numpy as np
 
         picture = self.reader(sample.path)
@@ -80,6 +81,11 @@ class ShortSidePrepare:
         height, width = (round(side * factor) for side in size)
         padded = _padded(height), _padded(width)
         self._check(sample, padded)
+        if factor > 1 and padded[0] * padded[1] > LARGEST_ENLARGED:
+            raise DataError(
+                f"{sample.path}: {size[1]} x {size[0]} (width x height) would grow to {width} x {height}, so that its "
+                f"short side has {self.short_side} pixels; at most {LARGEST_ENLARGED:,} pixels are made of a picture."
+            )
         resized, geometry = stretch(picture, (height, width))
         batch = np.zeros((1, picture.shape[2], *padded), np.float32)
         self.normalise(resized, batch[0, :, :height, :width])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,14 @@ def test_order_is_the_documented_one() -> None:
     samples = [Sample(f"{index}.png", Path(f"{index}.png")) for index in range(50)]
     expected = sorted(range(50), key=lambda index: hashlib.sha256(f"7:{index}.png".encode()).hexdigest())
     assert [int(sample.name[:-4]) for sample in order(samples[::-1], 7)] == expected
+
+
+def test_names_that_are_no_text_have_a_place_too(tmp_path: Path) -> None:
+    picture(tmp_path / os.fsdecode(b"\xff.png"))
+    (sample,) = picture_samples(tmp_path)
+    assert order([sample], 7) == [sample]
+    size = sample.path.stat().st_size
+    assert content_digest([sample]) == hashlib.sha256(b"\xff.png\0%d\n" % size).hexdigest()
 
 
 def test_same_seed_same_pictures_from_all_folders(folder: Path) -> None:

@@ -69,6 +69,12 @@ def test_unnamed_tensor_for_two_inputs(tmp_path: Path) -> None:
         list(source.batches(["a", "b"]))
 
 
+def test_the_longest_name_that_there_is(tmp_path: Path) -> None:
+    path = tmp_path / ("図" * 84 + ".h5")
+    assert tensorfile.write(path, [{"x": np.zeros((1, 2), np.float32)}]) == 1
+    assert [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
 def test_failed_writing_leaves_the_old_file(tmp_path: Path) -> None:
     path = as_tao_writes(tmp_path / "c", random_batches())
     before = path.read_bytes()
@@ -99,6 +105,8 @@ def damage(path: Path, how: str) -> None:
         with h5py.File(path, "r+") as file:
             if how == "no count":
                 del file.attrs["count"]
+            elif how in ("nan", "1e18"):
+                file.attrs["count"] = float(how)
             else:
                 del file[f"{KEY}_1"]
 
@@ -111,6 +119,8 @@ def damage(path: Path, how: str) -> None:
         ("text", "not an HDF5 file"),
         ("missing", "no such TensorFile"),
         ("no count", "its attribute 'count' is None"),
+        ("nan", "its attribute 'count' is nan"),
+        ("1e18", "says it has 1000000000000000000 batches, but batch 3 is not in it"),
         ("a batch", "says it has 3 batches, but batch 1 is not in it"),
     ],
 )

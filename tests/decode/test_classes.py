@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -37,6 +38,14 @@ def test_probabilities_stay() -> None:
 def test_large_logits_and_half_precision() -> None:
     assert np.allclose(softmax(np.array([[60000.0, 0.0]], np.float16)), [[1, 0]])
     assert np.allclose(softmax(np.array([[-1e30, 1e30, 1e30]], np.float32)), [[0, 0.5, 0.5]])
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_logits() -> None:
+    """An overflow in FP16: NaN would count as right whatever the true class, because nothing compares as larger."""
+    top = np.finfo(np.float32).max
+    logits = np.array([[np.inf, 3, 4], [3, -np.inf, 3], [np.inf, np.inf, 0], [-top, top, 0]], np.float32)
+    assert np.allclose(softmax(logits), [[1, 0, 0], [0.5, 0, 0.5], [0.5, 0.5, 0], [0, 1, 0]])
 
 
 def test_binary() -> None:

@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics.pairwise import paired_euclidean_distances
 
 from nvidia_tao_deploy.decode.pairs import DefectProbability, EmbeddingDistance, ModelDistance
+from nvidia_tao_deploy.errors import NotANumberError
 from nvidia_tao_deploy.network import Frame, Sample
 from nvidia_tao_deploy.transforms.geometry import Geometry
 
@@ -28,6 +29,15 @@ def test_distance_of_embeddings(kind: type) -> None:
     want = paired_euclidean_distances(one.astype(np.float64), other.astype(np.float64))
     np.testing.assert_allclose([score.value for score in found], want, rtol=1e-6)
     assert all(type(score.value) is float for score in found)
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf])
+def test_an_infinite_embedding_is_no_small_distance(bad: float) -> None:
+    """Both infinite: their difference is NaN, which is not above any margin, so the unit would pass."""
+    values = np.ones((3, 5), np.float32)
+    values[1, 2] = bad
+    with pytest.raises(NotANumberError, match=r"output 'a' is an infinity for 1\."):
+        EmbeddingDistance(("a", "b"))({"a": values, "b": values}, frames(3))
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 1)])

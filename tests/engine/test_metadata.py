@@ -53,6 +53,15 @@ def age(path: Path, seconds: int) -> None:
     os.utime(path, ns=(now, now))
 
 
+def test_a_json_of_somebody_else(engine: Path) -> None:
+    """Beside engines of other tools lie files of the same name."""
+    content = '{"classes": ["a", "b"], "probabilities": 1, "onnx": "m.onnx", "network": ["x"]}'
+    metadata.path_of(engine).write_text(content)
+    assert metadata.class_count(engine, "output") is None and metadata.is_probability(engine, "output") is None
+    os.utime(engine, (0, 0))
+    assert metadata.outdated(engine, engine.parent / "m.onnx") is None
+
+
 def test_a_model_that_changed_since(engine: Path) -> None:
     model = engine.parent / "m.onnx"
     age(model, 100)

@@ -262,9 +262,12 @@ def test_wrong_input(tmp_path: Path) -> None:
     assert ran.code == 3 and "3 characters and the blank make 4 classes, but the model has 5" in ran.err
     ran = bench.run("evaluate", "--cal_image_dir", "x")
     assert ran.code == 2 and "unknown option --cal_image_dir" in ran.err
-    text = bench.spec.read_text().replace(str(tmp_path / "two/label"), "")
-    bench.spec.write_text(text)
     bench.characters.write_text("".join(f"{letter}\n" for letter in LETTERS))
+    whole = bench.spec.read_text()
+    bench.spec.write_text(whole.replace(f'"{tmp_path / "one/image"}"', f'"{tmp_path / "one/image/a.png"}"'))
+    ran = bench.run("evaluate")
+    assert ran.code == 3 and "image_directory_path" in ran.err and "a.png: a file; expected a folder" in ran.err
+    bench.spec.write_text(whole.replace(str(tmp_path / "two/label"), ""))
     ran = bench.run("evaluate")
     assert ran.code == 2 and "number 2 has no label_directory_path" in ran.err
     font = ("inference.annotate=true", "inference.annotate_font=no.ttf")

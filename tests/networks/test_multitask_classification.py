@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 from sklearn.metrics import accuracy_score
 
+from nvidia_tao_deploy.data.multitask import read_task_table
+from nvidia_tao_deploy.errors import DataError
 from tests.makers import Ran, noise, run_here, status_lines, strict_json
 from tests.networks import linear
 
@@ -218,6 +220,34 @@ def test_inference(tmp_path: Path) -> None:
             text, _, number = cell.partition(" (")
             assert text == name and float(number.rstrip(")")) == pytest.approx(chance, abs=1e-3) and len(number) == 7
     assert len(list((bench.results / "images_annotated").glob("*.png"))) == len(bench.rows)
+
+
+def test_pictures_outside_the_folder_are_not_replaced_by_drawn_ones(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    outside, absolute = noise(tmp_path / "beside.png"), bench.images / "00.png"
+    (bench.images / "no_ending").write_bytes(outside.read_bytes())
+    bench.rows = [bench.rows[0] | {"fname": name} for name in (str(absolute), "../beside.png", "no_ending")]
+    before = absolute.read_bytes(), outside.read_bytes()
+    ran = bench.run("inference", "-cm", bench.mapping, "inference.annotate=true")
+    assert ran.code == 0, ran.text
+    assert (absolute.read_bytes(), outside.read_bytes()) == before
+    drawn = bench.results / "images_annotated"
+    found = sorted(path.relative_to(drawn).as_posix() for path in drawn.rglob("*.png"))
+    assert found == sorted(["beside.png", "no_ending.png", str(absolute).lstrip("/")])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("fname,age\ra.png,old\r", "line 1: not csv: new-line character"),
+        ('fname,age\n"a.png,old\n' + "b.png,old\n" * 20000, "not csv: field larger than field limit"),
+    ],
+)
+def test_a_csv_file_that_is_none(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "val.csv"
+    path.write_text(content, newline="")
+    with pytest.raises(DataError, match=f"val.csv, .*{message}"):
+        read_task_table(path)
 
 
 @pytest.mark.parametrize("columns", [("fname",), ("fname", "age", "note")])

@@ -191,6 +191,14 @@ def test_other_errors_stop_the_run_and_leave_no_thread(error: BaseException) -> 
     assert threading.active_count() == before
 
 
+def test_samples_of_their_own_size_for_an_engine_that_takes_half_floats() -> None:
+    engine = FakeEngine()
+    engine.inputs = (TensorInfo("x", "float16", (DYNAMIC, WIDTH)),)
+    with Pipeline(engine, engine.binding, Numbers(single=True), decode, 1, workers=1) as pipeline:
+        found = [prediction for batch in pipeline.run(samples(3)) for _, prediction in batch]
+    assert found == [1, 3, 5]
+
+
 def test_an_error_of_the_engine_or_the_decoder_stops_the_run() -> None:
     class Failing(FakeEngine):
         def _run(self, x: np.ndarray, out: np.ndarray) -> Mapping[str, np.ndarray]:

@@ -204,9 +204,9 @@ def compared(known: Ranges, tensors: Collection[str]) -> Ranges:
     Raises:
         BuildError: none of the names is the model's: the ranges are of another network.
     """
-    have = set(known.amax)
+    have, ours = set(known.amax), set(tensors)
     lacking = [name for name in tensors if name not in have]
-    foreign = [name for name in known.amax if name not in set(tensors) and not name.startswith("(Unnamed Layer")]
+    foreign = [name for name in known.amax if name not in ours and not name.startswith("(Unnamed Layer")]
     if len(lacking) == len(tensors):
         raise BuildError(
             f"{known.source}: none of its {len(have)} tensors is in the model: it is of another network. It has "

@@ -52,10 +52,10 @@ class TensorFile:
             raise DataError(f"{path}: no such TensorFile.")
         with self._open() as file:
             self.count = _count(path, file.attrs.get("count"))
-            missing = [index for index in range(self.count) if f"{KEY}_{index}" not in file]
-        if missing:
+            missing = next((index for index in range(self.count) if f"{KEY}_{index}" not in file), None)
+        if missing is not None:
             raise DataError(
-                f"{path}: says it has {self.count} batches, but batch {missing[0]} is not in it; the file is damaged."
+                f"{path}: says it has {self.count} batches, but batch {missing} is not in it; the file is damaged."
             )
 
     def _open(self) -> Any:
@@ -107,7 +107,7 @@ def _count(path: Path, found: Any) -> int:
     import numpy as np
 
     value = np.asarray(found)
-    if value.size != 1 or value.dtype.kind not in "iuf" or value.item() < 1:
+    if value.size != 1 or value.dtype.kind not in "iuf" or not 1 <= value.item() < 1 << 63:
         raise DataError(f"{path}: no TensorFile: its attribute 'count' is {found}; expected a number of at least 1.")
     return int(value.item())
 
@@ -125,7 +125,7 @@ def write(path: Path, batches: Iterable[Mapping[str, np.ndarray]]) -> int:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
         os.close(handle)
         with h5py.File(temporary, "w") as file:
             count = _write_batches(path, file, batches)
