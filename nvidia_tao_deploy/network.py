@@ -34,11 +34,14 @@ class Sample:
         name: unique in the data set; relative path for pictures. Reports and output files use it.
         path: the file to read.
         target: ground truth in the form that the network's metric takes; None when there is none.
+        fault: what is wrong with it, where that is known before it is read (no label in its line, say): it is not
+            read, but reported like a picture that cannot be, while the others are used.
     """
 
     name: str
     path: Path
     target: Any = None
+    fault: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,14 +33,12 @@ class PairSample(Sample):
         golden: as `unit`, for the golden picture; empty where `golden_folder` has several to choose from.
         golden_folder: folder of golden pictures.
         row: which line of the csv, counted from 0 behind the header.
-        fault: what is wrong with the line; such a sample cannot be used.
     """
 
     unit: tuple[Path, ...] = ()
     golden: tuple[Path, ...] = ()
     golden_folder: Path = Path()
     row: int = 0
-    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +173,7 @@ def read_pairs(source: Path, images: Path, views: Lights, several: bool, labelle
         goldens: tuple[Path, ...] = ()
         if not several:  # many units share a golden picture: its paths are made, and later hashed, once
             goldens = shared.get((golden, name)) or shared.setdefault((golden, name), views.paths(folder, name))
-        samples.append(PairSample(shown, paths[0], target, paths, goldens, folder, row, fault))
+        samples.append(PairSample(shown, paths[0], target, paths, goldens, folder, row, fault=fault))
     return PairTable(source, header, tuple(tuple(cells) for _, cells in rows), tuple(samples))
 
 

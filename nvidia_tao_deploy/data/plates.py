@@ -22,10 +22,11 @@ SOURCES = "dataset_config.validation_data_sources"
 def labelled_plates(sources: Sequence[tuple[Path, Path]]) -> list[Sample]:
     """Pictures of all (picture folder, label folder) pairs with a label; `target` is the first line of `<stem>.txt`.
 
-    Pictures without a label file are left out, with one warning that counts them.
+    Pictures without a label file are left out, with one warning that counts them; a label that is empty or cannot be
+    read is the `fault` of its sample.
 
     Raises:
-        DataError: a folder is missing, a label is empty or cannot be read, or no picture has a label.
+        DataError: a folder is missing, or no picture has a label.
     """
     folders: dict[Path, Path] = {}
     for pictures, labels in sources:
@@ -48,7 +49,7 @@ def labelled_plates(sources: Sequence[tuple[Path, Path]]) -> list[Sample]:
         )  # fmt: skip
     left_out = {sample.path for sample in alone}
     paired = [sample for sample in samples if sample.path not in left_out]
-    return [replace(sample, target=_label(texts[sample.path])) for sample in paired]
+    return [_with_label(sample, texts[sample.path]) for sample in paired]
 
 
 def plates(folders: Sequence[Path], key: str) -> list[Sample]:
@@ -58,12 +59,13 @@ def plates(folders: Sequence[Path], key: str) -> list[Sample]:
     return sorted(samples, key=lambda sample: (place.get(sample.path.parent, 0), natural_key(sample.path.name)))
 
 
-def _label(path: Path) -> str:
-    lines = read_lines(path, "label file")
+def _with_label(sample: Sample, path: Path) -> Sample:
+    try:
+        lines = read_lines(path, "label file")
+    except DataError as error:
+        return replace(sample, target="", fault=error.message)
     text = lines[0].strip() if lines else ""
-    if not text:
-        raise DataError(f"label file {path}: its first line holds no text.")
-    return text
+    return replace(sample, target=text, fault="" if text else f"label file {path}: its first line holds no text.")
 
 
 def read_plate_characters(path: Path, classes: int | None = None) -> tuple[str, ...]:

@@ -142,10 +142,11 @@ def text_samples(paths: Sequence[str], data_name: str, ignore_tags: Sequence[str
         data_name: a key of FORMATS.
         ignore_tags: texts of regions that do not count.
 
-    Pictures without ground-truth file and pictures without any region are left out with a warning.
+    Pictures without ground-truth file and pictures without any region are left out with a warning. A ground-truth file
+    that cannot be read is the `fault` of its sample.
 
     Raises:
-        DataError: a path does not exist, a list file or ground-truth file cannot be read, or nothing is left.
+        DataError: a path does not exist, a list file cannot be read, no ground-truth file can, or nothing is left.
     """
     form = FORMATS[data_name]
     samples, without_file, without_text = [], [], []
@@ -154,9 +155,9 @@ def text_samples(paths: Sequence[str], data_name: str, ignore_tags: Sequence[str
             if truth is None or not truth.is_file() or truth.stat().st_size == 0:
                 without_file.append(str(picture))
                 continue
-            target = read_truth(truth, form, ignore_tags)
-            if target.polygons:
-                samples.append(Sample(f"{index}/{name}" if len(paths) > 1 else name, picture, target))
+            target, fault = _truth(truth, form, ignore_tags)
+            if target.polygons or fault:
+                samples.append(Sample(f"{index}/{name}" if len(paths) > 1 else name, picture, target, fault=fault))
             else:
                 without_text.append(str(picture))
     _warn("without ground truth", without_file)
@@ -166,7 +167,17 @@ def text_samples(paths: Sequence[str], data_name: str, ignore_tags: Sequence[str
             f"{KEY}: {', '.join(map(str, paths))}: no picture with ground truth.",
             hint=f"Ground truth of img/NAME.jpg is gt/{form.prefix}NAME.txt with lines like: {form.example}",
         )
+    if all(sample.fault for sample in samples):
+        raise DataError(samples[0].fault, hint=f"A line looks like this: {form.example}")
     return samples
+
+
+def _truth(path: Path, form: TextFormat, ignore_tags: Sequence[str]) -> tuple[TextTruth, str]:
+    """The regions of a file; or none, and what is wrong with it."""
+    try:
+        return read_truth(path, form, ignore_tags), ""
+    except DataError as error:
+        return TextTruth((), ()), error.message
 
 
 def _warn(what: str, names: list[str]) -> None:

@@ -14,6 +14,7 @@ from nvidia_tao_deploy.network import Sample
 
 logger = logging.getLogger(__name__)
 KEY = "evaluate.test_dataset_gt_file"
+NO_TEXT = "has no text after the name; expected 'name text'."
 BLANKS = " \t"
 """What separates a name from its text and is stripped from both. Other white space (U+3000 ...) may be text."""
 
@@ -28,8 +29,10 @@ def labelled_crops(truth: Path, folder: Path) -> list[Sample]:
         truth: the ground-truth file.
         folder: what the names are relative to.
 
+    A line without text is a sample with a `fault`.
+
     Raises:
-        DataError: the file or folder is missing, a line has no text, a name is listed with two texts, or nothing is
+        DataError: the file or folder is missing, no line has a text, a name is listed with two texts, or nothing is
             listed; says the file and the line.
     """
     if not folder.is_dir():
@@ -38,8 +41,10 @@ def labelled_crops(truth: Path, folder: Path) -> list[Sample]:
     seen: dict[str, tuple[int, str]] = {}
     for number, line in numbered(truth, KEY):
         where = f"{KEY}: {truth}, line {number}"
-        name, text = _split(line, where)
-        if name not in seen:
+        name, text = _split(line)
+        if text is None:
+            samples.append(Sample(name, folder / name, "", fault=f"{where}: '{name}' {NO_TEXT}"))
+        elif name not in seen:
             samples.append(Sample(name, folder / name, text))
             seen[name] = (number, text)
         elif seen[name][1] == text:
@@ -48,16 +53,19 @@ def labelled_crops(truth: Path, folder: Path) -> list[Sample]:
             raise DataError(f"{where}: '{name}' is listed already on line {seen[name][0]}, with another text.")
     if not samples:
         raise DataError(f"{KEY}: {truth}: the file is empty.", hint="A line looks like this: word_1.png some text")
+    if not seen:
+        raise DataError(samples[0].fault)
     return samples
 
 
-def _split(line: str, where: str) -> tuple[str, str]:
+def _split(line: str) -> tuple[str, str | None]:
+    """(name, text); the text of a line without one is None."""
     if "\t" in line.strip(BLANKS) or line.rstrip(" ").endswith("\t"):
         name, _, text = line.partition("\t")
     else:
         name, blank, text = line.strip(BLANKS).partition(" ")
         if not blank:
-            raise DataError(f"{where}: '{line.strip()}' has no text after the name; expected 'name text'.")
+            return name, None
     return name.strip(BLANKS), text.strip(BLANKS)
 
 

@@ -54,7 +54,8 @@ class Reader:
     """Reads samples into batches.
 
     Args:
-        prepare: preprocessing; DataErrors it raises become `Failure`s, anything else is raised by `Reading.wait`.
+        prepare: preprocessing; DataErrors it raises become `Failure`s, as do samples with a `fault`; anything else is
+            raised by `Reading.wait`.
         workers: reading threads; 0 for `worker_count()`.
     """
 
@@ -84,6 +85,8 @@ class Reader:
 
     def read_row(self, sample: Sample, buffers: Mapping[str, np.ndarray], index: int) -> Frame | Failure:
         """Read one sample now, into row `index`."""
+        if sample.fault:
+            return Failure(sample, sample.fault)
         try:
             return self._prepare(sample, {name: buffer[index] for name, buffer in buffers.items()})
         except DataError as error:
@@ -95,6 +98,8 @@ class Reader:
         return [self.read_row(samples[index], buffers, index) for index in part]
 
     def _read_single(self, sample: Sample, buffers: dict[str, np.ndarray]) -> list[Frame | Failure]:
+        if sample.fault:
+            return [Failure(sample, sample.fault)]
         try:
             arrays, frame = self._prepare.single(sample)
         except DataError as error:

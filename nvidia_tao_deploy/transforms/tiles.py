@@ -133,8 +133,6 @@ class TilePrepare:
 
     def __call__(self, sample: Sample, rows: Mapping[str, np.ndarray]) -> Frame:
         assert isinstance(sample, PairSample)
-        if sample.fault:
-            raise DataError(sample.fault)
         self._fill(sample.unit, rows[self.unit])
         try:
             self._fill_golden(sample, rows[self.golden])

@@ -141,6 +141,13 @@ def test_a_file_in_another_format_is_an_error(tmp_path: Path, text: str, expecte
     assert "10,10,90,10" in (caught.value.hint or "")
 
 
+def test_a_file_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
+    data_set(tmp_path, {"a": f"{SQUARE},t", "b": "hello\n"})
+    samples = load(tmp_path)
+    assert [bool(sample.fault) for sample in samples] == [False, True]
+    assert "gt_b.txt, line 1: 1 comma-separated fields" in samples[1].fault
+
+
 def test_icdar_files_read_as_uber_are_an_error(tmp_path: Path) -> None:
     data_set(tmp_path, {"a": f"{SQUARE},t"}, prefix="truth_")
     with pytest.raises(DataError, match=r"truth_a\.txt, line 1: no tab"):

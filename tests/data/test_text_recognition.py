@@ -43,8 +43,11 @@ def test_order_byte_order_mark_and_empty_lines(tmp_path: Path) -> None:
 
 
 def test_a_line_without_text(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gt\.txt, line 2: 'b\.png' has no text") as caught:
-        load(tmp_path, "a.png x\nb.png\n")
+    samples = load(tmp_path, "a.png x\nb.png\n")
+    assert [sample.name for sample in samples] == ["a.png", "b.png"] and not samples[0].fault
+    assert samples[1].fault.endswith("gt.txt, line 2: 'b.png' has no text after the name; expected 'name text'.")
+    with pytest.raises(DataError, match=r"gt\.txt, line 1: 'b\.png' has no text") as caught:
+        load(tmp_path, "b.png\n")
     assert caught.value.exit_code == 3
 
 

@@ -354,7 +354,8 @@ def test_a_bad_ground_truth_line(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text("a.png a\nb.png\n")
     ran = bench.run("evaluate", f"evaluate.test_dataset_gt_file={tmp_path}/bad.txt")
     assert ran.code == 3
-    assert "bad.txt, line 2: 'b.png' has no text" in ran.err
+    assert "bad.txt, line 2: 'b.png' has no text" in ran.err and "the results are of the other 1." in ran.err
+    assert bench.accuracy == 1
 
 
 def test_an_extra_output_is_ignored_and_other_networks_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from nvidia_tao_deploy.data.pairs import GoldenFolders, Lights, PairSample
 from nvidia_tao_deploy.data.pictures import PictureReader
-from nvidia_tao_deploy.errors import DataError, SpecError
+from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.transforms.picture import Normalise
 from nvidia_tao_deploy.transforms.tiles import TileLayout, TilePrepare, ViewCache, tile_layout
 
@@ -149,9 +149,3 @@ def test_the_cache_in_several_threads() -> None:
         thread.join()
     held = sum(cache.get((Path(str(index)),)) is not None for index in range(20))
     assert held == 8
-
-
-def test_a_faulty_line_is_told(tmp_path: Path) -> None:
-    sample = PairSample("a", tmp_path, fault="pairs.csv, line 3: the label is empty")
-    with pytest.raises(DataError, match="line 3"):
-        prepare(TileLayout(1, 1, 4, 6)).single(sample)
