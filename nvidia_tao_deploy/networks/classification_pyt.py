@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List  # noqa: UP035  (see spec.common)
 
-from nvidia_tao_deploy.data.class_folders import check_count, folder_classes, labelled_pictures, read_class_list
+from nvidia_tao_deploy.data.class_folders import (
+    check_count,
+    folder_classes,
+    labelled_pictures,
+    read_class_list,
+    read_class_map,
+)
 from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
@@ -54,7 +60,7 @@ class Augmentation:
 @dataclass
 class Dataset:
     root_dir: str = option("", "folder with classes.txt, one class per line in the order of training")
-    classes_file: str = option("", "class list, instead of <root_dir>/classes.txt; without both, folder names in order")
+    classes_file: str = option("", "class list, or JSON {class: number}; else <root_dir>/classes.txt, else folders")
     batch_size: int = option(8, "pictures per batch, unless the task's own batch_size is set", minimum=1)
     img_size: int = option(224, "height and width, for a model that leaves them open", minimum=1)
     test_dataset: TestDataset = section(TestDataset)
@@ -122,7 +128,7 @@ def class_list(spec: Spec, binding: Binding, subtask: str) -> tuple[str, ...]:
     beside = Path(spec.dataset.root_dir) / "classes.txt"
     if spec.dataset.classes_file:
         source = Path(spec.dataset.classes_file)
-        names = read_class_list(source, "dataset.classes_file")
+        names = read_class_map(source, "dataset.classes_file")
     elif spec.dataset.root_dir and beside.is_file():
         source, names = beside, read_class_list(beside, "dataset.root_dir")
     else:
