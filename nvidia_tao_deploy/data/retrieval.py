@@ -27,11 +27,13 @@ class FolderClasses:
         folders: names of the folders.
         labels: the class number of each.
         names: class names in order of their numbers.
+        source: the class map; "" where there is none.
     """
 
     folders: tuple[str, ...]
     labels: tuple[int, ...]
     names: tuple[str, ...]
+    source: str = ""
 
     def label(self, folder: str) -> int | None:
         """Class number of a folder; None for a folder that is no class."""
@@ -56,7 +58,7 @@ def classes_of(class_map: str | None, reference: Path, query: Path | None, key: 
         folders = folder_classes(reference)
         if query is not None and folders:
             folders += tuple(name for name in folder_classes(query) if name not in folders)
-    return FolderClasses(folders, tuple(range(len(folders))), folders)
+    return FolderClasses(folders, tuple(range(len(folders))), folders, class_map or "")
 
 
 def _from_yaml(path: Path, key: str) -> FolderClasses:
@@ -74,12 +76,12 @@ def _from_yaml(path: Path, key: str) -> FolderClasses:
     names: dict[str, int] = {}
     for name in tree.values():
         names.setdefault(name, len(names))
-    return FolderClasses(tuple(tree), tuple(names[name] for name in tree.values()), tuple(names))
+    return FolderClasses(tuple(tree), tuple(names[name] for name in tree.values()), tuple(names), str(path))
 
 
 def labelled(root: Path, classes: FolderClasses, key: str) -> list[Sample]:
     """Pictures below `root`; `target` is the class number. Raises as `class_folders.labelled_pictures`."""
-    found = labelled_pictures(root, classes.folders, key)
+    found = labelled_pictures(root, classes.folders, key, classes.source)
     return [Sample(sample.name, sample.path, classes.labels[sample.target]) for sample in found]
 
 
