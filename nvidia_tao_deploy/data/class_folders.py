@@ -96,8 +96,9 @@ def _more(items: Sequence[str], shown: int) -> str:
     return f" and {len(items) - shown} more" if len(items) > shown else ""
 
 
-def labelled_pictures(root: Path, classes: tuple[str, ...], key: str) -> list[Sample]:
-    """Pictures below `root`; `target` is the class number of the folder that holds each.
+def labelled_pictures(root: Path, classes: tuple[str, ...], key: str, source: object = "") -> list[Sample]:
+    """Pictures below `root`; `target` is the class number of the folder that holds each. Messages name the file
+    `source` of the class list, where there is one.
 
     Raises:
         DataError: no such folder, no picture, no class folders, or a folder that is not in the class list.
@@ -119,10 +120,12 @@ def labelled_pictures(root: Path, classes: tuple[str, ...], key: str) -> list[Sa
     unknown = sorted({folder for folder, _ in samples} - set(numbers))
     if unknown:
         close = nearest(unknown[0], classes)
-        alike = f"The folder is '{unknown[0]}', the list has '{close[0]}': give both one name." if close else ""
+        where = f" ({source})" if source else ""
+        alike = f"The folder is '{unknown[0]}', the list{where} has '{close[0]}': give both one name." if close else ""
         raise DataError(
             f"{key}: {root}: folders that are not in the class list: {', '.join(unknown[:5])}{_more(unknown, 5)}; "
-            f"the list has {len(classes)} classes: {', '.join(classes[:10])}{_more(classes, 10)}",
-            hint=alike or "Check the class list and the folder names.",
+            f"the list has {len(classes)} class{'es' * (len(classes) != 1)}: {', '.join(classes[:10])}"
+            f"{_more(classes, 10)}",
+            hint=alike or f"Check the class list{f' {source}' if source else ''} and the folder names.",
         )
     return [Sample(sample.name, sample.path, numbers[folder]) for folder, sample in samples]

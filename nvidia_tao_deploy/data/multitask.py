@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nvidia_tao_deploy.data.class_folders import in_order
+from nvidia_tao_deploy.data.faults import some_usable
 from nvidia_tao_deploy.data.lines import csv_rows, read_lines, separator_hint
 from nvidia_tao_deploy.errors import DataError, did_you_mean
 from nvidia_tao_deploy.network import Sample
@@ -77,22 +78,39 @@ def _numbers(entry: Any, where: str) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A line of a CSV file of labels.
+
+    Attributes:
+        line: its number, counted from 1.
+        name: the picture.
+        labels: label by task; empty where there is a `fault`.
+        fault: what is wrong with its labels; "" when nothing is.
+    """
+
+    line: int
+    name: str
+    labels: Mapping[str, str]
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskTable:
     """A CSV file of labels.
 
     Attributes:
         tasks: names of the label columns, sorted.
-        rows: (line number, picture name, label by task) in the order of the file.
+        rows: the lines that name a picture, in the order of the file.
         source: the file.
     """
 
     tasks: tuple[str, ...]
-    rows: tuple[tuple[int, str, Mapping[str, str]], ...]
+    rows: tuple[TaskRow, ...]
     source: Path
 
     def values(self, task: str) -> tuple[str, ...]:
         """The different labels of a task, sorted: numbers by value (2 before 10), as training's reader does."""
-        labels = sorted({labels[task] for _, _, labels in self.rows})
+        labels = sorted({row.labels[task] for row in self.rows if not row.fault})
         try:
             return tuple(sorted(labels, key=float))
         except ValueError:
@@ -100,30 +118,38 @@ class TaskTable:
 
     def samples(self, folder: Path, key: str, classes: Mapping[str, tuple[str, ...]] | None) -> list[Sample]:
         """The pictures in the order of the file; `target` is {task: class number}, or None without `classes`. `key` is
-        the one that names the folder.
+        the one that names the folder. With `classes`, what is wrong with the labels of a line is the `fault` of its
+        sample.
 
         Raises:
-            DataError: the folder is missing, a label is no class of its task, or a picture is listed twice.
+            DataError: the folder is missing, a picture is listed twice, or there is a fault in every line.
         """
         if not folder.is_dir():
             raise DataError(f"{key}: {folder}: no such folder.")
         numbers = {task: {name: index for index, name in enumerate(names)} for task, names in (classes or {}).items()}
         seen: dict[str, int] = {}
         samples = []
-        for line, name, labels in self.rows:
-            where = f"{CSV_KEY}: {self.source}, line {line}"
-            if seen.setdefault(name, line) != line:
-                raise DataError(f"{where}: '{name}' is listed already on line {seen[name]}.")
-            target = None
-            if classes is not None:
-                for task in numbers:
-                    if labels[task] not in numbers[task]:
-                        hint = did_you_mean(labels[task], numbers[task])
-                        known = ", ".join(list(numbers[task])[:10])
-                        raise DataError(f"{where}: '{labels[task]}' is no class of {task}; those are {known}.", hint)
-                target = {task: table[labels[task]] for task, table in numbers.items()}
-            samples.append(Sample(name, folder / name, target))
-        return samples
+        for row in self.rows:
+            if seen.setdefault(row.name, row.line) != row.line:
+                raise DataError(f"{self._where(row)}: '{row.name}' is listed already on line {seen[row.name]}.")
+            target, fault = None, ""
+            if classes is not None and not (fault := row.fault or self._unknown(row, numbers)):
+                target = {task: table[row.labels[task]] for task, table in numbers.items()}
+            samples.append(Sample(row.name, folder / row.name, target, fault=fault))
+        return some_usable(samples)
+
+    def _where(self, row: TaskRow) -> str:
+        return f"{CSV_KEY}: {self.source}, line {row.line}"
+
+    def _unknown(self, row: TaskRow, numbers: Mapping[str, Mapping[str, int]]) -> str:
+        """Which label of a line is no class of its task; "" when all are."""
+        for task, table in numbers.items():
+            label = row.labels[task]
+            if label not in table:
+                known = ", ".join(list(table)[:10])
+                fault = f"{self._where(row)}: '{label}' is no class of {task}; those are {known}."
+                return f"{fault} {did_you_mean(label, table) or ''}".rstrip()
+        return ""
 
 
 def read_task_table(path: Path, labels: bool = True) -> TaskTable:
@@ -134,7 +160,8 @@ def read_task_table(path: Path, labels: bool = True) -> TaskTable:
         labels: False where labels are not used: only the first column is read, and the table has no tasks.
 
     Raises:
-        DataError: missing, no label column, two columns of one name, or a line with another number of columns.
+        DataError: missing, no label column, two columns of one name, or a line that names no picture. A line with
+            another number of columns, or without a label, is a row with a `fault`.
     """
     lines = csv_rows(path, CSV_KEY, strict=False)
     header = [name.strip() for name in next(lines, (0, []))[1]]
@@ -149,13 +176,22 @@ def read_task_table(path: Path, labels: bool = True) -> TaskTable:
         raise DataError(f"{where}: the header needs a different name for each task; found {', '.join(tasks)}.")
     rows = []
     for line, cells in lines:
-        if labels and len(cells) != len(header):
-            raise DataError(f"{where}, line {line}: {len(cells)} columns; the header has {len(header)}.")
-        values = [cell.strip() for cell in cells[: 1 + len(tasks)]]
-        if not all(values):
-            column = header[values.index("")]
-            raise DataError(f"{where}, line {line}: nothing in column '{column}'.")
-        rows.append((line, values[0], dict(zip(tasks, values[1:], strict=True))))
+        rows.append(_row(cells, header, tasks, f"{where}, line {line}", line))
     if not rows:
         raise DataError(f"{where}: no picture is listed.")
+    if all(row.fault for row in rows):
+        raise DataError(rows[0].fault)
     return TaskTable(tuple(sorted(tasks)), tuple(rows), path)
+
+
+def _row(cells: list[str], header: list[str], tasks: list[str], where: str, line: int) -> TaskRow:
+    """One line. Raises DataError where it names no picture."""
+    values = [cell.strip() for cell in cells[: 1 + len(tasks)]]
+    if not values[0]:
+        raise DataError(f"{where}: nothing in column '{header[0]}'.")
+    fault = ""
+    if tasks and len(cells) != len(header):
+        fault = f"{where}: {len(cells)} columns; the header has {len(header)}."
+    elif not all(values):
+        fault = f"{where}: nothing in column '{header[values.index('')]}'."
+    return TaskRow(line, values[0], {} if fault else dict(zip(tasks, values[1:], strict=True)), fault)

@@ -27,11 +27,13 @@ class FolderClasses:
         folders: names of the folders.
         labels: the class number of each.
         names: class names in order of their numbers.
+        source: the class map; "" where there is none.
     """
 
     folders: tuple[str, ...]
     labels: tuple[int, ...]
     names: tuple[str, ...]
+    source: str = ""
     _numbers: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +62,7 @@ def classes_of(class_map: str | None, reference: Path, query: Path | None, key: 
         folders = folder_classes(reference)
         if query is not None and folders:
             folders = tuple(dict.fromkeys((*folders, *folder_classes(query))))
-    return FolderClasses(folders, tuple(range(len(folders))), folders)
+    return FolderClasses(folders, tuple(range(len(folders))), folders, class_map or "")
 
 
 def _from_yaml(path: Path, key: str) -> FolderClasses:
@@ -78,12 +80,12 @@ def _from_yaml(path: Path, key: str) -> FolderClasses:
     names: dict[str, int] = {}
     for name in tree.values():
         names.setdefault(name, len(names))
-    return FolderClasses(tuple(tree), tuple(names[name] for name in tree.values()), tuple(names))
+    return FolderClasses(tuple(tree), tuple(names[name] for name in tree.values()), tuple(names), str(path))
 
 
 def labelled(root: Path, classes: FolderClasses, key: str) -> list[Sample]:
     """Pictures below `root`; `target` is the class number. Raises as `class_folders.labelled_pictures`."""
-    found = labelled_pictures(root, classes.folders, key)
+    found = labelled_pictures(root, classes.folders, key, classes.source)
     return [Sample(sample.name, sample.path, classes.labels[sample.target]) for sample in found]
 
 

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List  # noqa: UP035  (see spec.common)
 
-from nvidia_tao_deploy.data.class_folders import check_count, folder_classes, labelled_pictures, read_class_list
+from nvidia_tao_deploy.data.class_folders import (
+    check_count,
+    folder_classes,
+    labelled_pictures,
+    read_class_list,
+    read_class_map,
+)
 from nvidia_tao_deploy.data.pictures import PictureReader, picture_samples
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Evaluation, Inference, Network
@@ -54,7 +60,7 @@ class Augmentation:
 @dataclass
 class Dataset:
     root_dir: str = option("", "folder with classes.txt, one class per line in the order of training")
-    classes_file: str = option("", "class list, instead of <root_dir>/classes.txt; without both, folder names in order")
+    classes_file: str = option("", "class list, or JSON {class: number}; else <root_dir>/classes.txt, else folders")
     batch_size: int = option(8, "pictures per batch, unless the task's own batch_size is set", minimum=1)
     img_size: int = option(224, "height and width, for a model that leaves them open", minimum=1)
     test_dataset: TestDataset = section(TestDataset)
@@ -119,21 +125,26 @@ def class_list(spec: Spec, binding: Binding, subtask: str) -> tuple[str, ...]:
     Returns () when none of them is there. Raises DataError when their number is not the model's (for `inference`, where
     folders need not be classes, folder names that do not fit are left aside).
     """
-    beside = Path(spec.dataset.root_dir) / "classes.txt"
-    if spec.dataset.classes_file:
-        source = Path(spec.dataset.classes_file)
-        names = read_class_list(source, "dataset.classes_file")
-    elif spec.dataset.root_dir and beside.is_file():
-        source, names = beside, read_class_list(beside, "dataset.root_dir")
+    file, folders = _class_file(spec), Path(spec.dataset.test_dataset.images_dir)
+    if file is None:
+        names = folder_classes(folders)
+    elif spec.dataset.classes_file:
+        names = read_class_map(file, "dataset.classes_file")
     else:
-        source = Path(spec.dataset.test_dataset.images_dir)
-        names = folder_classes(source)
+        names = read_class_list(file, "dataset.root_dir")
     count = class_count(binding, "output")
-    if subtask == "inference" and len(names) != count and source == Path(spec.dataset.test_dataset.images_dir):
+    if subtask == "inference" and len(names) != count and file is None:
         return ()
     if names:
-        check_count(names, count, source, "dataset.classes_file")
+        check_count(names, count, file or folders, "dataset.classes_file")
     return names
+
+
+def _class_file(spec: Spec) -> Path | None:
+    beside = Path(spec.dataset.root_dir) / "classes.txt"
+    if spec.dataset.classes_file:
+        return Path(spec.dataset.classes_file)
+    return beside if spec.dataset.root_dir and beside.is_file() else None
 
 
 def batch_size(spec: Spec, subtask: str) -> int:
@@ -152,7 +163,7 @@ def evaluation(spec: Spec, binding: Binding) -> Evaluation:
     topk = [k for k in spec.model.head.topk if k <= max(len(classes), 1)]
     if not topk:
         raise SpecError(f"model.head.topk: {spec.model.head.topk}: the model has only {len(classes)} classes")
-    samples = labelled_pictures(root, classes, key)
+    samples = labelled_pictures(root, classes, key, _class_file(spec) or "")
     return Evaluation(samples, decoder(binding, "output"), TopK(classes, topk))
 
 

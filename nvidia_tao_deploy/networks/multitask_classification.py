@@ -128,7 +128,7 @@ class Tasks:
     classes: Mapping[str, tuple[str, ...]]
 
 
-def task_outputs(tasks: tuple[str, ...], binding: Binding) -> dict[str, str]:
+def task_outputs(tasks: tuple[str, ...], binding: Binding, source: object) -> dict[str, str]:
     """Output by task: by name (`<task>`, `<task>/Softmax`, `<task>:0`), else in the order of the sorted task names.
 
     Raises:
@@ -141,8 +141,8 @@ def task_outputs(tasks: tuple[str, ...], binding: Binding) -> dict[str, str]:
     }
     if len(heads) != len(tasks):
         raise DataError(
-            f"{len(tasks)} tasks ({', '.join(tasks)}), but the model has {len(heads)} outputs (B x classes): "
-            f"{', '.join(heads) or 'none'}.",
+            f"{source}: {len(tasks)} task{'s' * (len(tasks) != 1)} ({', '.join(tasks)}), but the model has "
+            f"{len(heads)} outputs (B x classes): {', '.join(heads) or 'none'}.",
             hint="Give the class map or the CSV file that belongs to this model.",
         )
     named = {head: name for name, head in heads.items()}
@@ -150,7 +150,9 @@ def task_outputs(tasks: tuple[str, ...], binding: Binding) -> dict[str, str]:
     if not missing:
         return {task: named[task] for task in tasks}
     if len(missing) < len(tasks):
-        raise DataError(f"No output of the model is named after {', '.join(missing)}; it has {', '.join(heads)}.")
+        raise DataError(
+            f"{source}: no output of the model is named after {', '.join(missing)}; it has {', '.join(heads)}."
+        )
     pairs = dict(zip(tasks, heads, strict=True))
     told = ", ".join(f"{task}: {name}" for task, name in pairs.items())
     logger.warning("The model's outputs are not named after the tasks; taken in alphabetical order: %s", told)
@@ -174,7 +176,7 @@ def model_tasks(mapping: ClassMapping | None, table: TaskTable | None, binding: 
             f"{', '.join(tasks)}.",
             hint="The csv file needs a column for each task, and the class map must be that of the model's training.",
         )
-    outputs = task_outputs(tasks, binding)
+    outputs = task_outputs(tasks, binding, source)
     classes = {}
     for task, output in outputs.items():
         given = mapping.classes.get(task) if mapping else None

@@ -54,7 +54,8 @@ class Reader:
     """Reads samples into batches.
 
     Args:
-        prepare: preprocessing; DataErrors it raises become `Failure`s, anything else is raised by `Reading.wait`.
+        prepare: preprocessing; DataErrors it raises become `Failure`s, as do samples with a `fault`; anything else is
+            raised by `Reading.wait`.
         workers: reading threads; 0 for `worker_count()`.
     """
 

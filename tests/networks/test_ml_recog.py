@@ -301,7 +301,7 @@ def test_a_folder_that_is_not_in_the_class_map(colours: ColourRecognition) -> No
     file.write_text("blue\ngreen\nredd\n")
     ran = colours.run("evaluate", f"dataset.class_map={file}")
     assert ran.code == 3 and "folders that are not in the class list: red;" in ran.err
-    assert "The folder is 'red', the list has 'redd'" in ran.err
+    assert f"The folder is 'red', the list ({file}) has 'redd'" in ran.err
     assert not (colours.results / "trt_evaluate" / "results.json").exists()
 
 

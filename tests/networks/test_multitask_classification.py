@@ -146,6 +146,29 @@ def test_blanks_around_labels_do_not_count(tmp_path: Path) -> None:
     assert bench.found() == pytest.approx(want)
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("04.png,new", "line 6: 2 columns; the header has 4"),
+        ("04.png,,red,bag", "line 6: nothing in column 'age'"),
+        ("04.png,new,redd,bag", "line 6: 'redd' is no class of colour; those are blue, green, red, white. Did"),
+    ],
+)
+def test_a_line_without_usable_labels_stops_no_other(tmp_path: Path, line: str, message: str) -> None:
+    bench = Bench(tmp_path)
+    order = ["fname", "age", "colour", "kind"]
+    lines = [",".join(order), *(",".join(row[name] for name in order) for row in bench.rows)]
+    lines[5] = line
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(lines) + "\n")
+    ran = bench.run("evaluate", "-cm", bench.mapping, f"dataset_config.val_csv_path={other}")
+    assert ran.code == 3 and message in ran.err
+    assert "1 of 21 samples could not be used; the results are of the other 20." in ran.err
+    del bench.rows[4]
+    results = bench.found()
+    assert results.pop("num_failed") == 1 and results == pytest.approx(bench.accuracy())
+
+
 def test_a_failed_run_leaves_no_matrix_that_looks_new(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     assert bench.run("evaluate").code == 0
@@ -194,7 +217,7 @@ def test_outputs_by_name_or_order(tmp_path: Path, names: dict[str, int]) -> None
     [
         ({"a": 4, "b": 2, "c": 3}, "task age has 2 classes (new, old), but the model's output 'a' has 4"),
         ({"age": 2, "colour": 4}, "3 tasks (age, colour, kind), but the model has 2 outputs (B x classes): age, co"),
-        ({"age": 2, "colour": 4, "x": 3}, "No output of the model is named after kind; it has age, colour, x"),
+        ({"age": 2, "colour": 4, "x": 3}, "no output of the model is named after kind; it has age, colour, x"),
     ],
 )
 def test_outputs_that_do_not_fit(tmp_path: Path, names: dict[str, int], message: str) -> None:

@@ -176,6 +176,16 @@ def test_a_batch_of_failures_does_not_reach_the_engine() -> None:
     assert engine.rows == [4, 4] and len(done) == 8 and len(failed) == 4
 
 
+@pytest.mark.parametrize("single", [False, True])
+def test_a_sample_with_a_fault_is_not_read(single: bool) -> None:
+    engine, prepare = FakeEngine(), Numbers(single=single)
+    known = [Sample("0", Path("0")), Sample("1", Path("1"), fault="no label"), Sample("2", Path("2"))]
+    with engine, Pipeline(engine, engine.binding, prepare, decode, 4, 2) as pipeline:
+        done = [frame.sample.name for part in pipeline.run(known) for frame, _ in part]
+        assert done == ["0", "2"] and prepare.started == 2
+        assert [(failure.sample.name, failure.message) for failure in pipeline.failures] == [("1", "no label")]
+
+
 @pytest.mark.parametrize("error", [RuntimeError("bug"), KeyError("k"), MemoryError()])
 def test_other_errors_stop_the_run_and_leave_no_thread(error: BaseException) -> None:
     before = threading.active_count()

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvidia_tao_deploy.errors import SpecError
-from nvidia_tao_deploy.spec import proto_spec
+from nvidia_tao_deploy.spec import proto_spec, yaml_file
 from nvidia_tao_deploy.spec.compose import compose
 from nvidia_tao_deploy.spec.fields import ignored, option, section
 from nvidia_tao_deploy.spec.textproto import Field, Message, Word, parse
@@ -320,6 +320,19 @@ def test_convert_writes_every_field(tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         proto_spec.convert(old, tmp_path / "other.yaml", Schema)
     assert not (tmp_path / "other.yaml").exists()
+
+
+def test_convert_keeps_text_text(tmp_path: Path) -> None:
+    """Names that the YAML reader would take for something else, were they not in quotes."""
+    words = ["1e3", "5E-4", "012", "0x1f", "yes", "null", "~", "2026-01-01", ".inf", "a: b", "#", "12:30", "=", "<<"]
+    old, new = tmp_path / "old.txt", tmp_path / "new.yaml"
+    sources = " ".join(f'sources {{ folder: "{word}" }}' for word in words)
+    training = " ".join(f'w: "{word}"' for word in words)
+    old.write_text(f"inner {{ {sources} }} train {{ {training} }}")
+    proto_spec.convert(old, new, Schema)
+    tree = yaml_file.read(new).tree
+    assert tree == {"inner": {"sources": [{"folder": word} for word in words]}, "train": {"w": words}}
+    assert compose(Schema, new, protobuf=True).spec == compose(Schema, old, protobuf=True).spec
 
 
 def test_convert_wants_protobuf_text(tmp_path: Path) -> None:

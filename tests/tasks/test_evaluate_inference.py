@@ -84,6 +84,15 @@ def test_odd_pictures_are_pictures(colours: ColourJob) -> None:
     assert all(label == "red" for name, label in found.items() if name not in ("grey.png", "sixteen.png"))
 
 
+def test_a_class_map_with_numbers_is_a_class_list(colours: ColourJob) -> None:
+    """JSON is what the other classification commands take; here it must not be read as lines."""
+    classes = colours.root / "classes.json"
+    classes.write_text('{"blue": 2, "green": 1, "red": 0}')
+    assert colours.run("inference", f"dataset.classes_file={classes}").code == 0
+    swapped = {"blue": "red", "red": "blue", "green": "green"}
+    assert all(label == swapped[Path(name).parent.name] for name, label, _ in rows_of(colours))
+
+
 BROKEN = {
     "truncated.jpg": lambda path: (noise(path, (64, 64)), path.write_bytes(path.read_bytes()[:700])),
     "empty.png": lambda path: path.write_bytes(b""),
@@ -198,7 +207,8 @@ def test_a_class_folder_that_is_not_in_the_list(colours: ColourJob) -> None:
     (colours.root / "classes.txt").write_text("blue\ngreeen\nred\n")
     ran = colours.run("evaluate", f"dataset.root_dir={colours.root}")
     assert ran.code == 3 and "not in the class list: green;" in ran.err
-    assert "The folder is 'green', the list has 'greeen': give both one name." in ran.err
+    listed = f"the list ({colours.root}/classes.txt) has 'greeen'"
+    assert f"The folder is 'green', {listed}: give both one name." in ran.err
 
 
 def test_class_numbers_follow_the_list_not_the_alphabet(colours: ColourJob) -> None:

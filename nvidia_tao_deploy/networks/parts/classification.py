@@ -126,7 +126,7 @@ def folder_evaluation(
     from nvidia_tao_deploy.metrics.classification import TopK
 
     classes = class_names(classmap, classmap_key, root, class_count(binding, output), insist=True)
-    samples = labelled_pictures(root, classes, root_key)
+    samples = labelled_pictures(root, classes, root_key, classmap)
     if top_k > len(classes):
         logger.warning("top_k is %d, but there are only %d classes: it is %d", top_k, len(classes), len(classes))
     k = min(top_k, len(classes))
