@@ -58,15 +58,16 @@ def test_turned_rectangles_grow_as_shapely_says(
     centre: tuple[float, float], size: tuple[float, float], angle: float, ratio: float
 ) -> None:
     corners = np.rint(cv2.boxPoints((centre, size, angle))).astype(np.int32)
-    rectangle = shapely.Polygon(corners).minimum_rotated_rectangle
     probability = np.zeros((400, 400), np.float32)
     cv2.fillPoly(probability, [corners], 0.95)
+    drawn = np.argwhere(probability > 0)[:, ::-1].astype(np.int32)  # pixels make a thin rectangle another one
+    rectangle = shapely.Polygon(cv2.boxPoints(cv2.minAreaRect(drawn)))
     regions, scores = find_regions(probability, 0.3, 0.55, 1000, ratio)
     assert len(regions) == len(scores) == 1
     grown = rectangle.buffer(rectangle.area * ratio / rectangle.length).minimum_rotated_rectangle
     found = shapely.Polygon(regions[0])
     assert found.is_valid
-    assert found.hausdorff_distance(grown) < 3.5, "pixels: corners are whole pixels, twice"
+    assert found.hausdorff_distance(grown) < 3.0, "corners are whole pixels, twice"
     quadrilateral = regions[0]
     assert quadrilateral[:2, 1].max() < quadrilateral[2:, 1].max(), "top corners first"
     assert cv2.contourArea(quadrilateral, oriented=True) > 0, "clockwise on the screen"
