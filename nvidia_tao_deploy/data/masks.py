@@ -55,17 +55,16 @@ class MaskReader:
     def _by_colour(self, path: Path, pixels: np.ndarray) -> np.ndarray:
         import numpy as np
 
-        packed = (pixels[..., 0].astype(np.int32) << 16) | (pixels[..., 1].astype(np.int32) << 8) | pixels[..., 2]
-        found = np.unique(packed)
-        known = {(red << 16) | (green << 8) | blue: index for index, (red, green, blue) in (self.colours or {}).items()}
-        if known and all(int(code) in known for code in found):
-            order = np.array(sorted(known), np.int32)
-            numbers: np.ndarray = np.array([known[int(code)] for code in order], _dtype(self.classes))
-            return numbers[np.searchsorted(order, packed)]
-        if all((code >> 16) == (code & 255) == (code >> 8 & 255) for code in found):
+        known = {colour: index for index, colour in (self.colours or {}).items()}
+        found = _matched(pixels, known, _dtype(self.classes))
+        if found is not None:
+            return found
+        if np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 1], pixels[..., 2]):
             return self._by_value(path, pixels[..., 0])
-        unknown = [code for code in map(int, found) if code not in known]
-        listed = ", ".join(f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in unknown[:SHOWN])
+        codes = np.unique(pixels.astype(np.int32) @ np.array((1 << 16, 1 << 8, 1), np.int32)).tolist()
+        unknown = [(code >> 16, code >> 8 & 255, code & 255) for code in codes]
+        unknown = [colour for colour in unknown if colour not in known]
+        listed = ", ".join(map(str, unknown[:SHOWN]))
         more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
         if known:
             raise DataError(f"{path}: a mask in colour, with colours that {self.colour_key} lacks: {listed}{more}.")
@@ -77,7 +76,7 @@ class MaskReader:
     def _by_value(self, path: Path, values: np.ndarray) -> np.ndarray:
         import numpy as np
 
-        found = np.unique(values)
+        found = _present(values)
         if self.black_and_white:
             self._refuse(path, found[~np.isin(found, (0, 255))], "0 and 255 (label_transform: norm)")
             return (values == 255).astype(np.uint8)
@@ -96,6 +95,34 @@ class MaskReader:
         else:
             way_out = f" For masks of 0 and 255 set {self.transform_key}=norm." if self.classes == 2 else ""
         raise DataError(f"{path}: the mask holds {listed}{more}; expected {expected}.{way_out}")
+
+
+def _matched(pixels: np.ndarray, known: Mapping[tuple[int, int, int], int], kind: type) -> np.ndarray | None:
+    """(H,W) class of each pixel (H,W,3) by its colour; None where a pixel has another one. A pass over whole pictures
+    for each colour is quicker than looking up every pixel."""
+    import cv2
+    import numpy as np
+
+    left = pixels.shape[0] * pixels.shape[1]
+    classes: np.ndarray = np.zeros(pixels.shape[:2], kind)
+    for colour, index in known.items():
+        here = cv2.inRange(pixels, colour, colour)
+        left -= cv2.countNonZero(here)
+        if index:
+            classes |= (here != 0) * kind(index)
+        if not left:
+            return classes
+    return None
+
+
+def _present(values: np.ndarray) -> np.ndarray:
+    """The different values of a mask, rising."""
+    import cv2
+    import numpy as np
+
+    if values.dtype != np.uint8 or not values.size:
+        return np.unique(values)
+    return np.flatnonzero(cv2.calcHist([np.ascontiguousarray(values)], [0], None, [256], [0, 256]))
 
 
 def _dtype(classes: int) -> type:

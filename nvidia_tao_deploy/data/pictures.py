@@ -24,6 +24,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _BITS_PER_SAMPLE = 258
 """TIFF's tag."""
 
+PROGRAMS = ("EPS",)
+"""Pillow's kinds of files that Ghostscript runs to make a picture of them. Nobody expects that of a .jpg."""
+
 MAX_PIXELS = 1_000_000_000
 """Pictures with more pixels are refused: they would not fit beside the others that are in flight."""
 
@@ -196,7 +199,11 @@ def decoded(path: Path, convert: Callable[[Image.Image], np.ndarray], what: str 
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow raises at twice this
     try:
         with Image.open(path) as opened:
+            if opened.format in PROGRAMS:
+                raise DataError(f"{path}: {opened.format}, whatever its name says: a program, which is not run here.")
             return convert(opened)
+    except DataError:
+        raise
     except FileNotFoundError as error:
         gone = f"a link to {path.readlink()}, which does not exist here" if path.is_symlink() else f"no such {what}"
         raise DataError(f"{path}: {gone}.") from error

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 DYNAMIC = -1
 PLUGINS_KEY = "gen_trt_engine.plugins"
-PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
-"""What `data_type` may say, lower-cased."""
 
 
 @dataclass(frozen=True, slots=True)

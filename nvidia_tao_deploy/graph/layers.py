@@ -6,14 +6,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.engine.contract import LayerPrecision
 from nvidia_tao_deploy.errors import BuildError, SpecError, nearest
+
+if TYPE_CHECKING:
+    import onnx
 
 LAYER_DTYPES = ("fp32", "fp16", "bf16", "int8", "int32")
 KEY = "gen_trt_engine.tensorrt.layers_precision"
 EVERYTHING = "*"
 _WILDCARDS = frozenset("*?")
+
+
+def label(node: onnx.NodeProto) -> str:
+    """A node's name for `layers_precision`: that of its first output where it has none."""
+    return node.name or node.output[0]
 
 
 def parse(items: Iterable[str]) -> tuple[LayerPrecision, ...]:

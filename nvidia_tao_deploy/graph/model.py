@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import onnx
 import onnx.inliner
@@ -430,8 +430,10 @@ def _read(path: Path) -> onnx.ModelProto:
     return proto
 
 
-def _external_files(proto: onnx.ModelProto) -> list[str]:
-    return sorted(
+def _external_files(proto: onnx.ModelProto, path: Path) -> list[str]:
+    """Names of the files beside `path` that hold weights. Raises BuildError for one that lies elsewhere: a model from a
+    stranger would have any file of this machine read, and onnx before 1.16 lets it."""
+    names = sorted(
         {
             entry.value
             for part in (proto.graph, *proto.functions)
@@ -441,6 +443,13 @@ def _external_files(proto: onnx.ModelProto) -> list[str]:
             if entry.key == "location"
         }
     )
+    for name in names:
+        if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+            raise BuildError(
+                f"{path}: its weights are in '{name}'; expected a file in the folder of the model.",
+                hint="Export it again with its external data beside it.",
+            )
+    return names
 
 
 def _tensors(part: onnx.GraphProto | onnx.FunctionProto) -> Iterator[TensorProto]:
@@ -455,7 +464,7 @@ def _tensors(part: onnx.GraphProto | onnx.FunctionProto) -> Iterator[TensorProto
 
 
 def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
-    for name in _external_files(proto):
+    for name in _external_files(proto, path):
         if not (path.parent / name).is_file():
             raise BuildError(
                 f"{path}: its weights are in '{name}', which is not in {path.parent}",
@@ -479,7 +488,7 @@ def file_sha256(path: Path, proto: onnx.ModelProto | None = None) -> str:
         stored = onnx.load(str(path), load_external_data=False)
     else:
         stored = proto
-    for part in [path, *(path.parent / name for name in _external_files(stored))]:
+    for part in [path, *(path.parent / name for name in _external_files(stored, path))]:
         add_content(digest, part)
     return digest.hexdigest()
 

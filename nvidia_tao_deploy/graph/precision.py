@@ -141,7 +141,7 @@ def typed(
         BuildError: a layer pattern that fits nothing, a type this route does not have, or a graph that is not valid
             after typing (which would be a bug of ours; it says where).
     """
-    asked = layers.match(rules, [_label(node) for node in model.graph.node]) if rules else {}
+    asked = layers.match(rules, [layers.label(node) for node in model.graph.node]) if rules else {}
     narrow_name = _narrow_type(precision, set(asked.values()))
     if narrow_name is None:
         return model, Report()
@@ -292,7 +292,7 @@ class _Typing:
             return False
         if any(name and name not in self.types for name in node.input):  # behind a plugin that nobody here knows
             return False
-        wish = self.asked.get(_label(node))
+        wish = self.asked.get(layers.label(node))
         if wish is not None:
             return wish != "fp32"
         if not self.default_narrow or node.op_type in self.keep or node.output[0] in self.exact:
@@ -358,7 +358,7 @@ class _Typing:
         self.available.update(copy.output)
 
     def _add_narrow(self, node: onnx.NodeProto) -> None:
-        self.report.narrow.append(_label(node))
+        self.report.narrow.append(layers.label(node))
         positions = self._typed_inputs(node)
         outputs = self._typed_outputs(node, positions)
         for index, name in enumerate(node.input):
@@ -378,7 +378,7 @@ class _Typing:
         for name in [*node.input, *_captured(node)]:
             self._have_wide(name)
         if any(self._is_float(name) for name in [*node.input, *node.output]) and self.default_narrow:
-            self.report.kept.append(_label(node))
+            self.report.kept.append(layers.label(node))
         self.nodes.append(node)
 
     def _have_wide(self, name: str) -> None:
@@ -489,7 +489,3 @@ def _free_names(graph: onnx.GraphProto) -> set[str]:
         inside.update(node.output)
     free.update(value.name for value in graph.output if value.name not in inside)
     return free
-
-
-def _label(node: onnx.NodeProto) -> str:
-    return node.name or node.output[0]

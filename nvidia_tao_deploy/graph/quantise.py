@@ -26,6 +26,7 @@ from nvidia_tao_deploy.engine.contract import LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY, GraphReader, attributes
+from nvidia_tao_deploy.graph.layers import label
 from nvidia_tao_deploy.graph.model import all_nodes, check, first_line, is_quantised, raise_opset
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -81,11 +82,6 @@ class Report:
     quantised: list[str] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
-
-
-def label(node: onnx.NodeProto) -> str:
-    """A node's name for `layers_precision`."""
-    return node.name or node.output[0]
 
 
 def same_values(model: onnx.ModelProto) -> dict[str, str]:

@@ -89,6 +89,7 @@ class InspectionMetric:
         rows = []
         for name, chosen in (("good units", ~defect), ("defects", defect)):
             part = scores[chosen]
-            spread = [float(value) for value in np.quantile(part, (0, 0.5, 1))] if len(part) else ["-"] * 3
+            # not np.quantile, which makes NaN of infinite distances
+            spread = [float(part.min()), float(np.median(part)), float(part.max())] if len(part) else ["-"] * 3
             rows.append((name, len(part), *spread))
         return Table("Scores", ("pairs", "number", "smallest", "median", "largest"), tuple(rows))

@@ -22,7 +22,7 @@ from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.common import Experiment, TaskSection
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.spec.fields import ignored, option, section
-from nvidia_tao_deploy.spec.migrate import Migration
+from nvidia_tao_deploy.spec.migrate import Migration, megabytes
 from nvidia_tao_deploy.transforms.modes import CAFFE_MEAN, MODES, mode_normalise
 from nvidia_tao_deploy.transforms.picture import PicturePrepare, picture_layout
 from nvidia_tao_deploy.transforms.resize import CentreCrop, PillowStretch
@@ -156,13 +156,9 @@ def inference(spec: Spec, binding: Binding, results_dir: Path) -> Inference:
     )
 
 
-def _megabytes(gigabytes: Any) -> Any:
-    return int(gigabytes * 1024) if isinstance(gigabytes, (int, float)) else gigabytes
-
-
 _TENSORRT = "gen_trt_engine.tensorrt"
 MIGRATIONS = (
-    Migration(f"{_TENSORRT}.max_workspace_size", f"{_TENSORRT}.workspace_size", _megabytes),
+    Migration(f"{_TENSORRT}.max_workspace_size", f"{_TENSORRT}.workspace_size", megabytes),
     *(
         Migration(f"gen_trt_engine.{name}", f"{_TENSORRT}.calibration.{name}")
         for name in ("cal_image_dir", "cal_cache_file", "cal_data_file")

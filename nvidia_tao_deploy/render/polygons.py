@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nvidia_tao_deploy.files import write_atomic
 from nvidia_tao_deploy.network import Frame, Sample
 from nvidia_tao_deploy.predictions import TextRegions
+from nvidia_tao_deploy.render.boxes import encode
 from nvidia_tao_deploy.render.names import ResultNames
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 RED = (255, 0, 0)
 LINE_WIDTH = 2
-JPEG_SIDE = 65_500
-"""Pixels; OpenCV and Pillow write no JPEG that is wider or higher."""
 SHOWN_WINDOWS = 20
 """With `show: true`: pictures opened at most, because each is a window."""
 
@@ -62,7 +61,6 @@ class RegionWriter:
         self._show = SHOWN_WINDOWS if show and _has_display() else 0
 
     def write(self, frame: Frame, prediction: TextRegions) -> Path:
-        import cv2
         import numpy as np
 
         assert frame.picture is not None
@@ -70,11 +68,11 @@ class RegionWriter:
         name = frame.sample.name
         result = self._names.path(self._folder, name, "_result.jpg")
         drawn = draw_polygons(frame.picture, prediction.polygons)
-        _save(result, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+        _save(result, drawn)
         _save(self._names.path(self._folder, name, "_pred.jpg"), np.rint(prediction.heatmap * 255).astype(np.uint8))
         pairs = zip(prediction.polygons, prediction.scores.tolist(), strict=True)
         text = "".join(f"{region_line(polygon, score)}\n" for polygon, score in pairs)
-        write_atomic(self._names.path(self._folder, name, ".txt"), text)
+        write_atomic(self._names.path(self._folder, name, ".txt"), text, durable=False)
         return result
 
     def record(self, frame: Frame, result: Path) -> None:
@@ -91,16 +89,10 @@ class RegionWriter:
 
 
 def _save(path: Path, picture: np.ndarray) -> None:
-    """Write a JPEG; `picture` is grey or BGR, and is made smaller where the format cannot hold it."""
-    import cv2
+    """Write a JPEG; `picture` is grey or RGB."""
+    from PIL import Image
 
-    height, width = picture.shape[:2]
-    scale = JPEG_SIDE / max(height, width)
-    if scale < 1:
-        size = (max(1, int(width * scale)), max(1, int(height * scale)))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", picture)
-    write_atomic(path, data.tobytes())
+    write_atomic(path, encode(Image.fromarray(picture), path.suffix), durable=False)
 
 
 def _has_display() -> bool:

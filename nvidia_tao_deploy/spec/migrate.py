@@ -36,6 +36,11 @@ def listed(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+def megabytes(gigabytes: Any) -> Any:
+    """A workspace in GB, as releases up to 6.25 have it, in MB; what is no number stays for the schema to refuse."""
+    return int(gigabytes * 1024) if isinstance(gigabytes, (int, float)) else gigabytes
+
+
 COMMON = (
     Migration("gen_trt_engine.tensorrt.calibration.cal_num_batches", "gen_trt_engine.tensorrt.calibration.cal_batches"),
     *(Migration(f"{subtask}.gpu_id", f"{subtask}.gpu_ids", listed) for subtask in ("evaluate", "inference")),

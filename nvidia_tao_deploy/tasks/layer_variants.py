@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
-from nvidia_tao_deploy.graph.layers import EVERYTHING, match
+from nvidia_tao_deploy.graph.layers import EVERYTHING, label, match
 
 if TYPE_CHECKING:
     import onnx
@@ -55,7 +55,6 @@ class _Names:
 
     def __init__(self, model: onnx.ModelProto, standard: onnx.ModelProto, rules: Sequence[LayerPrecision]) -> None:
         from nvidia_tao_deploy.graph.plugins import plugin_nodes
-        from nvidia_tao_deploy.graph.quantise import label
 
         own = {label(node) for node in model.graph.node}
         replaced = sorted((label(node) for node in plugin_nodes(model)), key=len, reverse=True)

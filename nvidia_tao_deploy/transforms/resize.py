@@ -67,13 +67,25 @@ def stretch_rounded(picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndar
 
 
 def nearest(classes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H,W) integers -> (height, width) of `size`, each pixel a copy of the one below its centre: no value is invented
-    (OpenCV's INTER_NEAREST_EXACT, which agrees with Pillow's NEAREST)."""
-    import cv2
+    """(H,W) integers -> (height, width) of `size`, each pixel a copy of the one below its centre: no value is invented.
 
+    Where a centre lies between two pixels (half the size, say) the choice is Pillow's NEAREST, with any Pillow and
+    OpenCV: OpenCV's INTER_NEAREST_EXACT takes the other pixel in some versions (4.7) and not in others (5.0).
+    """
     if classes.shape == tuple(size):
         return classes
-    return cv2.resize(classes, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    rows, columns = (_nearest_places(*pair) for pair in zip(classes.shape, size, strict=True))
+    return classes.take(rows, axis=0).take(columns, axis=1)
+
+
+def _nearest_places(old: int, new: int) -> np.ndarray:
+    """For each of `new` pixels its place among `old` ones: steps are added up one by one, as Pillow does, because the
+    sum decides where it comes next to a whole number."""
+    import numpy as np
+
+    steps = np.full(new, old / new)
+    steps[0] /= 2
+    return np.minimum(np.cumsum(steps).astype(np.int64), old - 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,16 @@ def test_values_that_are_no_class(tmp_path: Path, values: np.ndarray, reader: Ma
     assert str(tmp_path / "m.png") in caught.value.message
 
 
+@pytest.mark.parametrize("count", [2, 12, 300])
+def test_any_number_of_colours(tmp_path: Path, count: int) -> None:
+    random = np.random.default_rng(count)
+    colours = {index: (index % 256, index // 256 * 40, 255 - index % 256) for index in range(count)}
+    classes = random.integers(0, count, (50, 61))
+    path = save(tmp_path / "m.png", np.array([colours[index] for index in range(count)], np.uint8)[classes])
+    found = MaskReader(count, colours=colours)(path)
+    assert np.array_equal(found, classes) and found.dtype == (np.uint8 if count < 256 else np.uint16)
+
+
 def test_colours_that_nobody_explained(tmp_path: Path) -> None:
     stored = np.array([[(255, 255, 255), (1, 2, 3)]], np.uint8)
     with pytest.raises(DataError, match=r"a mask in colour \(\(1, 2, 3\), \(255, 255, 255\)\).*color_map would say"):

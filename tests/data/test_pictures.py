@@ -187,6 +187,21 @@ def test_damaged_pictures_never_raise_anything_else(tmp_path: Path, data: st.Dat
             assert str(path) in error.message
 
 
+def test_no_program_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow goes by the content, and hands PostScript to Ghostscript, where that is installed."""
+    ran = tmp_path / "ran"
+    ghostscript = tmp_path / "bin" / "gs"
+    ghostscript.parent.mkdir()
+    ghostscript.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ghostscript.parent}:{os.environ['PATH']}")
+    path = tmp_path / "a.jpg"
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(DataError, match=r"a\.jpg: EPS, whatever its name says"):
+        PictureReader()(path)
+    assert not ran.exists()
+
+
 def test_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # Pillow's own limit is set from ours
     monkeypatch.setattr(pictures, "MAX_PIXELS", 100)

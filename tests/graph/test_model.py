@@ -71,6 +71,20 @@ def test_external_data_missing(saved, tmp_path):
         graph_model.load(path)
 
 
+@pytest.mark.parametrize("where", ["/dev/zero", "../secret"])
+def test_external_data_elsewhere_is_not_read(saved, where):
+    path = saved(models.classifier(), save_as_external_data=True, location="model.data", size_threshold=0)
+    proto = onnx.load(str(path), load_external_data=False)
+    for tensor in proto.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = where if entry.key == "location" else entry.value
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(BuildError, match=f"weights are in '{where}'; expected a file in the folder of the model"):
+        graph_model.load(path)
+    with pytest.raises(BuildError):
+        graph_model.file_sha256(path)
+
+
 def test_external_data_truncated(saved, tmp_path):
     path = saved(models.classifier(), save_as_external_data=True, location="model.data", size_threshold=0)
     data = tmp_path / "model.data"

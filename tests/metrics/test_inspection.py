@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,13 @@ def test_by_hand() -> None:
     )
     assert report.results["num_pairs"] == 10
     assert report.results["good_called_defect"] == 2
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_distances_are_defects_and_no_nan() -> None:
+    report = scored([(1, math.inf), (1, 3.0), (0, 1.0)]).compute()
+    assert report.kpi["defect_accuracy"] == 100
+    assert report.tables[0].rows == (("good units", 1, 1.0, 1.0, 1.0), ("defects", 2, 3.0, math.inf, math.inf))
 
 
 def test_a_score_equal_to_the_margin_passes() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from nvidia_tao_deploy.data.pictures import PictureReader
 from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.network import Frame, Sample
 from nvidia_tao_deploy.predictions import Detections
-from nvidia_tao_deploy.render.boxes import AnnotatedPictures, LabelledBox, draw_boxes
+from nvidia_tao_deploy.render.boxes import AnnotatedPictures, LabelledBox, draw_boxes, encode
 from nvidia_tao_deploy.render.colours import ClassColours, derived_colour, text_colour
 from nvidia_tao_deploy.render.names import ResultNames
 from nvidia_tao_deploy.transforms.geometry import Geometry
@@ -115,6 +116,12 @@ def test_every_kind_of_picture_is_written(name: str, mode: str, tmp_path: Path) 
     assert np.abs(corner - (255, 0, 0)).max() < 40, "lossy formats come close to red"
     files = {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert files == {Path("images_annotated") / name}, "nothing half-written beside it"
+
+
+@pytest.mark.parametrize(("suffix", "size"), [(".jpg", (65500, 3)), (".webp", (16383, 1)), (".png", (66000, 3))])
+def test_sides_that_a_format_does_not_take(suffix: str, size: tuple[int, int]) -> None:
+    with Image.open(io.BytesIO(encode(Image.new("RGB", (66000, 3)), suffix))) as written:
+        assert written.size == size
 
 
 def test_colours_are_the_same_in_every_process() -> None:

@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.engine.onnxruntime.backend import OnnxRuntimeBackend, session
 from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph.layers import label
 from nvidia_tao_deploy.graph.model import load
-from nvidia_tao_deploy.graph.quantise import label
 from nvidia_tao_deploy.tasks import layer_variants
 from tests.conftest import ColourJob
 from tests.graph import models

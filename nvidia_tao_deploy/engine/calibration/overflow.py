@@ -13,8 +13,9 @@ import onnx
 
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.graph.layers import label
 from nvidia_tao_deploy.graph.precision import HALF_MAX
-from nvidia_tao_deploy.graph.quantise import activations, label
+from nvidia_tao_deploy.graph.quantise import activations
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,9 @@ from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, TENSORRT_RTX, Di
 from nvidia_tao_deploy.errors import BuildError, SpecError, did_you_mean
 from nvidia_tao_deploy.graph import layers, lowering, plugins, precision
 from nvidia_tao_deploy.graph.editing import attributes
+from nvidia_tao_deploy.graph.layers import label
 from nvidia_tao_deploy.graph.model import PROTOBUF_LIMIT, all_nodes, is_quantised, on_disk, proto_bytes
-from nvidia_tao_deploy.graph.quantise import activations, label
+from nvidia_tao_deploy.graph.quantise import activations
 
 logger = logging.getLogger(__name__)
 

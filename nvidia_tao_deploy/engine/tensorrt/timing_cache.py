@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nvidia_tao_deploy.errors import SpecError
+from nvidia_tao_deploy.errors import SpecError, TaoDeployError
 from nvidia_tao_deploy.files import write_atomic
 
 logger = logging.getLogger(__name__)
@@ -34,11 +34,19 @@ def use(config: Any, path: Path) -> bool:
 
 
 def store(config: Any, path: Path) -> int:
-    """Merge the build's timings into the file; returns its size in bytes.
+    """Merge the build's timings into the file; returns its size in bytes, 0 where it cannot be written: the build is
+    done by then, and is not lost for the sake of the next one.
 
     The file is read again under a lock, so the entries of builds that ended meanwhile stay.
     """
-    timings = config.get_timing_cache()
+    try:
+        return _merged(config.get_timing_cache(), config, path)
+    except (OSError, TaoDeployError) as error:
+        logger.warning("gen_trt_engine.timing_cache: %s is not updated: %s", path, error)
+        return 0
+
+
+def _merged(timings: Any, config: Any, path: Path) -> int:
     with _locked(path):
         stored = _read(path)
         others = _create(config, stored) if stored else None

@@ -99,6 +99,16 @@ def test_no_warning_for_a_file_that_is_not_there(tmp_path, caplog):
     assert not caplog.records
 
 
+@pytest.mark.parametrize("in_the_way", ["t.cache.lock", "t.cache"])
+def test_a_build_is_not_lost_with_its_cache(tmp_path, caplog, in_the_way):
+    """Another user's lock file, a file system without locks, a full disk: the engine is made by then."""
+    config, path = Config(), tmp_path / "t.cache"
+    timing_cache.use(config, path)
+    (tmp_path / in_the_way).mkdir()
+    assert timing_cache.store(config, path) == 0
+    assert "t.cache is not updated: " in caplog.text and "directory" in caplog.text
+
+
 def test_folder_in_place_of_the_file(tmp_path):
     with pytest.raises(SpecError, match=r"gen_trt_engine\.timing_cache: .* cannot be read: Is a directory"):
         timing_cache.use(Config(), tmp_path)
