@@ -178,9 +178,9 @@ def _difference(key: str, have: Any, want: Any) -> str:
         return "the preprocessing changed"
     if isinstance(have, dict) and isinstance(want, Mapping):
         changed = [name for name in want if have.get(name) != _as_json(want[name])]
-        if changed == [_CONTENT]:
+        told = [name for name in changed if name != _CONTENT and name in have]
+        if not told:
             return f"{key} changed: the files are others, or hold something else"
-        told = [name for name in changed if name != _CONTENT]
         return f"{key} changed: " + ", ".join(f"{name} {have.get(name)}, now {want[name]}" for name in told)
     return f"{key} was {have}, now {want}"
 
