@@ -45,9 +45,9 @@ def quantised(
     if plan.precision not in quantise.FORMATS:
         return model, {}
     name = plan.precision.upper()
+    layers.match(plan.layers_precision, [label(node) for node in model.graph.node])  # before calibration: wrong names
     if is_quantised(model):
         logger.info("The model carries Q/DQ nodes: its own ranges count, no calibration is run")
-        layers.match(plan.layers_precision, [label(node) for node in model.graph.node])  # names that are none: an error
         return model, {"ranges": "the model's own Q/DQ nodes"}
     quantise.needed(model, quantise.FORMATS[plan.precision])  # before calibration: there may be nothing to quantise
     standard = runnable(measured) if measured is not None else model
