@@ -40,6 +40,8 @@ ALGORITHM_NAMES = {
 }
 _HEADER = re.compile(r"TRT-(\d+)-(\w+)")
 _LINE = re.compile(r"(.+): ?([0-9a-fA-F]{1,8})")
+_CONTENT = "sha256"
+"""Of the data; it changes with everything else about them."""
 _REDO = "Delete it, or calibrate again with gen_trt_engine.tensorrt.calibration.cal_force=true."
 
 
@@ -176,7 +178,10 @@ def _difference(key: str, have: Any, want: Any) -> str:
         return "the preprocessing changed"
     if isinstance(have, dict) and isinstance(want, Mapping):
         changed = [name for name in want if have.get(name) != _as_json(want[name])]
-        return f"{key} changed: " + ", ".join(f"{name} {have.get(name)}, now {want[name]}" for name in changed)
+        told = [name for name in changed if name != _CONTENT and name in have]
+        if not told:
+            return f"{key} changed: the files are others, or hold something else"
+        return f"{key} changed: " + ", ".join(f"{name} {have.get(name)}, now {want[name]}" for name in told)
     return f"{key} was {have}, now {want}"
 
 

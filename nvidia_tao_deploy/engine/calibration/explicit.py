@@ -14,8 +14,9 @@ import onnx
 from nvidia_tao_deploy.engine.calibration import obtain, overflow
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
-from nvidia_tao_deploy.graph import plugins, quantise
+from nvidia_tao_deploy.graph import layers, plugins, quantise
 from nvidia_tao_deploy.graph.model import is_quantised
+from nvidia_tao_deploy.graph.quantise import label
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ def quantised(
     if plan.precision not in quantise.FORMATS:
         return model, {}
     name = plan.precision.upper()
+    layers.match(plan.layers_precision, [label(node) for node in model.graph.node])  # before calibration: wrong names
     if is_quantised(model):
         logger.info("The model carries Q/DQ nodes: its own ranges count, no calibration is run")
         return model, {"ranges": "the model's own Q/DQ nodes"}

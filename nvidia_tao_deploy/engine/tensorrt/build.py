@@ -135,14 +135,14 @@ def _check_precision(dialect: Dialect, plan: BuildPlan, quantised: bool) -> None
 def _typed(
     model: onnx.ModelProto, plan: BuildPlan, original: onnx.ModelProto, product: str = TENSORRT
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The model with every type stated: FP16 or BF16 casts, Q/DQ pairs with FP16 for the rest unless strict.
+    """The model with every type stated: FP16 or BF16 casts, Q/DQ pairs with FP16 for the rest unless strict. An INT8 or
+    FP8 model with Q/DQ nodes of its own is its own statement of types, but for `layers_precision`.
 
     `original` is the model before plugins were replaced: plugins that stay in `model` cannot be run for ranges.
     """
-    if plan.precision in ("int8", "fp8") and is_quantised(model):  # it is its own statement of types
-        return model, {"typing": "explicit", "ranges": "the model's own Q/DQ nodes"}
-    narrow = "fp32" if plan.strict else "fp16"
-    quantised, facts = explicit.quantised(model, plan, float_weights=True, measured=original, fp16_rest=not plan.strict)
+    narrow = "fp32" if plan.strict or is_quantised(model) else "fp16"
+    fp16_rest = narrow == "fp16"
+    quantised, facts = explicit.quantised(model, plan, float_weights=True, measured=original, fp16_rest=fp16_rest)
     rest = explicit.rest(plan, narrow, facts.get("beyond_fp16", ()))
     if product == TENSORRT_RTX and rest.precision != "fp32":
         rest = replace(rest, layers_precision=(*rest.layers_precision, *_narrow_recurrences(quantised, rest)))

@@ -96,6 +96,18 @@ def test_quantised_model(backend, precision):
     assert built.details["quantised_model"]
 
 
+@pytest.mark.parametrize("precision", ["fp16", "int8", "fp8"])
+def test_layers_precision_of_a_quantised_model(backend, precision):
+    model = models.quantised()
+    wrong = (LayerPrecision("/poool", "fp32"),)
+    with pytest.raises(BuildError, match="no layer is named '/poool'"):
+        backend.build(model, plan(model, precision=precision, layers_precision=wrong))
+    rules = (LayerPrecision("/pool", "fp16"), LayerPrecision("/relu", "fp32"))
+    built = backend.build(model, plan(model, precision=precision, layers_precision=rules))
+    assert built.details["quantised_model"] and built.details["narrow_nodes"] > 0
+    assert built.details["kept_fp32"] == ["/relu"] or precision != "fp16"
+
+
 def test_layers_precision(backend):
     model = models.classifier()
     rules = (LayerPrecision("/head/*", "fp32"),)
