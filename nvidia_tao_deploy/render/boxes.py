@@ -28,6 +28,8 @@ SAVE_OPTIONS: dict[str, dict[str, int]] = {
     "WEBP": {"quality": 92, "method": 1},
     "PNG": {"compress_level": 1},  # a third of the time of level 6, and little larger for photographs
 }
+LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
+"""Pixels that a file format holds at most; a picture read under a wrong name, or one with a caption, may have more."""
 SMALLEST_TEXT, LARGEST_TEXT = 10, 28
 
 
@@ -84,11 +86,15 @@ def _draw_text(
 
 
 def encode(image: Image.Image, suffix: str) -> bytes:
-    """The picture in the file format of `suffix` (".jpg", ".png", ...)."""
+    """The picture in the file format of `suffix` (".jpg", ".png", ...), made smaller where that cannot hold it."""
     from PIL import Image as pillow
 
     pillow.preinit()  # the common formats; all of them, the rare ones too, take 80 ms to load
     kind = pillow.EXTENSION.get(suffix.lower()) or pillow.registered_extensions()[suffix.lower()]
+    longest = LONGEST_SIDE.get(kind, max(image.size))
+    if max(image.size) > longest:
+        image = image.copy()
+        image.thumbnail((longest, longest))
     buffer = io.BytesIO()
     options = SAVE_OPTIONS.get(kind, {})
     image.save(buffer, kind, **options)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nvidia_tao_deploy.files import write_atomic
 from nvidia_tao_deploy.network import Frame, Sample
 from nvidia_tao_deploy.predictions import TextRegions
+from nvidia_tao_deploy.render.boxes import LONGEST_SIDE
 from nvidia_tao_deploy.render.names import ResultNames
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 RED = (255, 0, 0)
 LINE_WIDTH = 2
-JPEG_SIDE = 65_500
-"""Pixels; OpenCV and Pillow write no JPEG that is wider or higher."""
 SHOWN_WINDOWS = 20
 """With `show: true`: pictures opened at most, because each is a window."""
 
@@ -95,7 +94,7 @@ def _save(path: Path, picture: np.ndarray) -> None:
     import cv2
 
     height, width = picture.shape[:2]
-    scale = JPEG_SIDE / max(height, width)
+    scale = LONGEST_SIDE["JPEG"] / max(height, width)
     if scale < 1:
         size = (max(1, int(width * scale)), max(1, int(height * scale)))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
