@@ -221,6 +221,7 @@ def _note_early_failure(
     command: str, subtask: str, spec: str | None, overrides: Sequence[str | Assignment], error: BaseException
 ) -> None:
     """A FAILURE line for a spec that does not load: its results folder is read off as well as can be."""
+    signals.done()
     from nvidia_tao_deploy.status import Status
     from nvidia_tao_deploy.tasks.context import FOLDERS
     from nvidia_tao_deploy.tasks.early import likely_folder

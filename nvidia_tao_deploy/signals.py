@@ -47,7 +47,8 @@ def ignore() -> None:
 
 
 def done() -> None:
-    """What was asked for is done and about to be noted: a signal from here on no longer makes a failure of it."""
+    """How the task ends is decided and about to be noted: a signal from here on, such as Ctrl-C pressed once more,
+    neither makes a failure of a success nor keeps a failure from being noted."""
     _done.append(True)
 
 

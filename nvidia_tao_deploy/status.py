@@ -100,6 +100,7 @@ class Status:
 
     def failed(self, error: BaseException) -> None:
         """Note how the task failed; nothing more is written when the context ends."""
+        signals.done()
         if isinstance(error, (KeyboardInterrupt, Terminated)):
             how = "interrupted" if isinstance(error, KeyboardInterrupt) else "terminated"
             how = "hung up" if isinstance(error, HungUp) else how

@@ -437,6 +437,38 @@ def test_a_signal_after_success_changes_nothing(colours: ColourJob) -> None:
     assert "Execution status: PASS" in ran.stdout and colours.status("evaluate")[-1]["status"] == "SUCCESS"
 
 
+AGAIN = """
+import os, signal, sys
+from nvidia_tao_deploy import cli, status
+from nvidia_tao_deploy.tasks import early
+def twice(function):
+    def interrupted(*arguments, **keywords):
+        os.kill(os.getpid(), signal.SIGINT)
+        result = function(*arguments, **keywords)
+        os.kill(os.getpid(), signal.SIGINT)
+        return result
+    return interrupted
+if sys.argv[2] == "early":
+    from nvidia_tao_deploy.spec import compose
+    compose.compose = twice(compose.compose)
+    early.likely_folder = twice(early.likely_folder)
+else:
+    from nvidia_tao_deploy.tasks import context
+    context.save_experiment = twice(context.save_experiment)
+    status.line = twice(status.line)
+sys.exit(cli.run_module(["classification_pyt", "evaluate", "-e", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_ctrl_c_pressed_again_and_again_is_one_failure(colours: ColourJob, when: str) -> None:
+    line = [sys.executable, "-c", AGAIN, str(colours.spec), when]
+    ran = subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 130 and "Traceback" not in ran.stderr, ran.stdout + ran.stderr
+    last = colours.status("evaluate")[-1]
+    assert last["status"] == "FAILURE" and last["message"] == "User/System interruption: Trt_evaluate was interrupted"
+
+
 TORN_DOWN = """
 import atexit, os, signal, sys
 from nvidia_tao_deploy import cli, status

@@ -198,6 +198,8 @@ def decoded(path: Path, convert: Callable[[Image.Image], np.ndarray], what: str 
 
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow raises at twice this
     try:
+        if path.is_fifo():  # opening it would wait for somebody to write into it
+            raise OSError("a pipe; expected a file")
         with Image.open(path) as opened:
             if opened.format in PROGRAMS:
                 raise DataError(f"{path}: {opened.format}, whatever its name says: a program, which is not run here.")

@@ -294,7 +294,8 @@ def _input_size(spec: Any, binding: Binding) -> tuple[int, int] | None:
 
 
 def _warn_of_other_numbering(spec: Any, annotations: CocoAnnotations, labels: int) -> None:
-    """Labels are taken for ids: say so where annotated ids are beyond the labels, with the key that may help."""
+    """Labels are taken for ids: say so where ids are beyond the labels, with the key that may help. Ids that are only
+    listed count as well: the others are then numbered in the same way."""
     import numpy as np
 
     ids = annotations.category_ids
@@ -305,13 +306,14 @@ def _warn_of_other_numbering(spec: Any, annotations: CocoAnnotations, labels: in
         hint = "If the model numbers the categories in order of their ids, set dataset.contiguous_labels=true."
     else:
         hint = "Is it the annotation file that belongs to this model?"
-    annotated = _annotated_ids(annotations)
-    beyond = annotated[annotated >= labels]
-    if len(beyond):
-        logger.warning(
-            "%s: %d annotated categories have an id beyond the model's labels 0 to %d, so they are never found: %s. %s",
-            annotations.source, len(beyond), labels - 1, ", ".join(map(str, beyond[:5])), hint,
-        )  # fmt: skip
+    for which, of_file in (("annotated", _annotated_ids(annotations)), ("listed", ids)):
+        beyond = of_file[of_file >= labels]
+        if len(beyond):
+            logger.warning(
+                "%s: %d %s categories have an id beyond the model's labels 0 to %d, so they are never found: %s. %s",
+                annotations.source, len(beyond), which, labels - 1, ", ".join(map(str, beyond[:5])), hint,
+            )  # fmt: skip
+            return
 
 
 def _annotated_ids(annotations: CocoAnnotations) -> np.ndarray:

@@ -28,8 +28,8 @@ SAVE_OPTIONS: dict[str, dict[str, int]] = {
     "WEBP": {"quality": 92, "method": 1},
     "PNG": {"compress_level": 1},  # a third of the time of level 6, and little larger for photographs
 }
-LARGEST_SIDES = {"JPEG": 65500, "WEBP": 16383}
-"""Pixels; of pictures beside each other, or of long scans, a side may be longer."""
+LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
+"""Pixels that a file format holds at most; a picture read under a wrong name, or one with a caption, may have more."""
 SMALLEST_TEXT, LARGEST_TEXT = 10, 28
 
 
@@ -86,15 +86,16 @@ def _draw_text(
 
 
 def encode(image: Image.Image, suffix: str) -> bytes:
-    """The picture in the file format of `suffix` (".jpg", ".png", ...); smaller where a side is too long for it."""
+    """The picture in the file format of `suffix` (".jpg", ".png", ...), made smaller where that cannot hold it."""
     from PIL import Image as pillow
 
     pillow.preinit()  # the common formats; all of them, the rare ones too, take 80 ms to load
     kind = pillow.EXTENSION.get(suffix.lower()) or pillow.registered_extensions()[suffix.lower()]
+    longest = LONGEST_SIDE.get(kind, max(image.size))
+    if max(image.size) > longest:
+        image = image.copy()
+        image.thumbnail((longest, longest))
     buffer = io.BytesIO()
-    excess = max(image.size) / LARGEST_SIDES.get(kind, max(image.size))
-    if excess > 1:
-        image = image.resize((max(1, round(image.width / excess)), max(1, round(image.height / excess))))
     options = SAVE_OPTIONS.get(kind, {})
     image.save(buffer, kind, **options)
     return buffer.getvalue()

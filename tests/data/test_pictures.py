@@ -44,6 +44,12 @@ def test_grey_and_back(tmp_path: Path) -> None:
     assert GREY(colour).shape == (4, 4, 1) and np.abs(GREY(colour)[:, :, 0] - luma).max() <= 0.51
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(DataError, match="cannot be read: a pipe; expected a file"):
+        PictureReader()(tmp_path / "pipe.jpg")
+
+
 def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
     wide = np.array([[0, 257, 65535, 128 * 257]], np.uint16)
     for name in ("w.png", "w.tif"):

@@ -405,6 +405,25 @@ def test_rtdetr_remap_table_and_the_hint_to_use_it(tmp_path: Path, caplog: pytes
     assert not caplog.records
 
 
+@pytest.mark.parametrize("annotated", [1, 3])
+def test_a_listed_id_beyond_the_labels_is_told_whether_annotated_or_not(
+    annotated: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ids from 1 for a model that counts from 0: every label is off by one, also where the last class has no box."""
+    made = Bench(tmp_path, "rtdetr")
+    made.annotate(category_ids=[1, 2, 3])
+    content = json.loads(made.truth.read_text())
+    boxes = [{**content["annotations"][0], "category_id": annotated}]
+    made.truth.write_text(json.dumps({**content, "annotations": boxes}))
+    with caplog.at_level(logging.WARNING):
+        family("rtdetr").category_ids(detr.RtdetrSpec(), read_coco(made.truth), 3)
+    which = "annotated" if annotated == 3 else "listed"
+    assert (
+        f"1 {which} categories have an id beyond the model's labels 0 to 2, so they are never found: 3." in caplog.text
+    )
+    assert "set dataset.contiguous_labels=true" in caplog.text
+
+
 def test_rtdetr_remap_with_categories_that_are_not_cocos(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = Bench(tmp_path, "rtdetr")
     made.annotate(category_ids=[0, 12, 90])

@@ -66,6 +66,11 @@ ODD_PICTURES = {
     "one.png": lambda path: picture(path, (250, 0, 0), (1, 1)),
     "wide.jpg": lambda path: picture(path, (250, 0, 0), (20_000, 2)),
     "jpeg.png": lambda path: (picture(path.with_name("x.jpg"), (250, 0, 0)), path.with_name("x.jpg").rename(path)),
+    # wider than a WebP can be, so that the annotated picture of this name has to be smaller
+    "png.webp": lambda path: (
+        picture(path.with_name("x.png"), (250, 0, 0), (20_000, 2)),
+        path.with_name("x.png").rename(path),
+    ),
 }
 
 
@@ -77,8 +82,9 @@ def test_odd_pictures_are_pictures(colours: ColourJob) -> None:
         make(folder / name)
     classes = colours.root / "classes.txt"
     classes.write_text("blue\ngreen\nred\n")
-    ran = colours.run("inference", f"dataset.classes_file={classes}")
+    ran = colours.run("inference", f"dataset.classes_file={classes}", "inference.annotate=true")
     assert ran.code == 0, ran.text
+    assert Image.open(colours.results / "trt_inference/images_annotated/red/png.webp").width == 16_383
     found = {Path(name).name: label for name, label, _ in rows_of(colours)}
     assert set(found) == set(ODD_PICTURES)
     assert all(label == "red" for name, label in found.items() if name not in ("grey.png", "sixteen.png"))
