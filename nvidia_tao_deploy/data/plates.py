@@ -22,8 +22,8 @@ SOURCES = "dataset_config.validation_data_sources"
 def labelled_plates(sources: Sequence[tuple[Path, Path]]) -> list[Sample]:
     """Pictures of all (picture folder, label folder) pairs with a label; `target` is the first line of `<stem>.txt`.
 
-    Pictures without a label file are left out, with one warning that counts them; a label that is empty or cannot be
-    read is the `fault` of its sample.
+    Pictures without a label file are left out, with one warning that counts them, as are label files without a picture;
+    a label that is empty or cannot be read is the `fault` of its sample.
 
     Raises:
         DataError: a folder is missing, or no picture has a label.
@@ -47,9 +47,18 @@ def labelled_plates(sources: Sequence[tuple[Path, Path]]) -> list[Sample]:
             "%d of %d pictures have no label file and are left out; the first is %s, which needs %s",
             len(alone), len(samples), alone[0].path, texts[alone[0].path],
         )  # fmt: skip
+    _warn_of_labels_alone(set(texts.values()), list(dict.fromkeys(folders.values())))
     left_out = {sample.path for sample in alone}
     paired = [sample for sample in samples if sample.path not in left_out]
     return [_with_label(sample, texts[sample.path]) for sample in paired]
+
+
+def _warn_of_labels_alone(wanted: set[Path], folders: Sequence[Path]) -> None:
+    files = [file for folder in folders for file in sorted(folder.glob("*.txt"))]
+    alone = [file for file in files if file not in wanted]
+    if alone:
+        text = "%d of %d label files have no picture of their name; the first is %s"
+        logger.warning(text, len(alone), len(files), alone[0])
 
 
 def plates(folders: Sequence[Path], key: str) -> list[Sample]:
