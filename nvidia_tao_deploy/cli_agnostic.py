@@ -92,19 +92,29 @@ def _spec(words: Sequence[str]) -> str | None:
 
 
 def _from_spec(words: Sequence[str]) -> str:
-    from nvidia_tao_deploy.spec import yaml_file
-
     models = f"Models: {', '.join(registry.NETWORKS)}"
     path = _spec(words)
     if path is None:
         if DEFAULT_SPECS in words:
             raise NoNetworkError(f"{DEFAULT_SPECS} needs the name of a model: -m MODEL", models, words)
         raise SpecError("no spec file is given: -e SPEC", "'model_agnostic --help' shows how it is used.")
-    name = yaml_file.read(Path(path)).tree.get(KEY)
+    name = _read_name(Path(path))
     if not isinstance(name, str) or not name or name == "???":
         found = "is not set" if name in (None, "", "???") else f"is '{name}'"
         raise NoNetworkError(f"{path}: {KEY} {found}; expected the name of a model", models, words)
     return name
+
+
+def _read_name(path: Path) -> object:
+    """What the spec has under the key: YAML, whatever the file is called, or protobuf text."""
+    from nvidia_tao_deploy.spec import proto_spec, textproto, yaml_file
+
+    try:
+        return yaml_file.read(path).tree.get(KEY)
+    except SpecError:
+        if not (proto_spec.is_text_format(path) and proto_spec.looks_like(path, True)):
+            raise
+    return next((field.value for field in reversed(textproto.read(path).fields) if field.name == KEY), None)
 
 
 def parts(words: Sequence[str]) -> tuple[str, str | None, tuple[str, ...]]:

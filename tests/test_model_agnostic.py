@@ -99,6 +99,22 @@ def test_bad_command_lines(words: tuple[str, ...], message: str) -> None:
     assert ran.code == 2 and message in ran.err
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('model_name: "lprnet"', "Give -m or --model_path FILE"),
+        ('model_name: "lprnt"', "'lprnt' is not a supported model"),
+        ("", "spec.txt: model_name is not set"),
+        ("eval_config {", "spec.txt:"),
+    ],
+)
+def test_protobuf_text_names_it_too(tmp_path: Path, line: str, message: str) -> None:
+    spec = tmp_path / "spec.txt"
+    spec.write_text(f"{line}\neval_config {{\n  batch_size: 2\n}}\n")
+    ran = agnostic("evaluate", "-e", spec, "-r", tmp_path / "results")
+    assert ran.code == 2 and message in ran.err and "not YAML" not in ran.err, ran.text
+
+
 @pytest.mark.parametrize("option", [["-m", "ml_recog"], ["--model_name=ml_recog"]])
 def test_default_specs(tmp_path: Path, option: list[str]) -> None:
     ran = agnostic("default_specs", *option, f"results_dir={tmp_path}")

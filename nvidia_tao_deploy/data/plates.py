@@ -23,8 +23,8 @@ SOURCES = "dataset_config.validation_data_sources"
 def labelled_plates(sources: Sequence[tuple[Path, Path]]) -> list[Sample]:
     """Pictures of all (picture folder, label folder) pairs with a label; `target` is the first line of `<stem>.txt`.
 
-    Pictures without a label file are left out, with one warning that counts them. A label that is empty or cannot be
-    read makes a sample with a `fault`.
+    Pictures without a label file are left out, with one warning that counts them; another counts label files without a
+    picture. A label that is empty or cannot be read makes a sample with a `fault`.
 
     Raises:
         DataError: a folder is missing, no picture has a label, or none has one that can be read.
@@ -50,9 +50,18 @@ def labelled_plates(sources: Sequence[tuple[Path, Path]]) -> list[Sample]:
             "%d of %d pictures have no label file and are left out; the first is %s, which needs %s",
             len(alone), len(samples), alone[0].path, texts[alone[0].path],
         )  # fmt: skip
+    _warn_of_labels_alone(set(texts.values()), list(dict.fromkeys(folders.values())))
     left_out = {sample.path for sample in alone}
     paired = [sample for sample in samples if sample.path not in left_out]
     return some_usable([_labelled(sample, texts[sample.path]) for sample in paired])
+
+
+def _warn_of_labels_alone(wanted: set[Path], folders: Sequence[Path]) -> None:
+    files = [file for folder in folders for file in sorted(folder.glob("*.txt"))]
+    alone = [file for file in files if file not in wanted]
+    if alone:
+        text = "%d of %d label files have no picture of their name; the first is %s"
+        logger.warning(text, len(alone), len(files), alone[0])
 
 
 def plates(folders: Sequence[Path], key: str) -> list[Sample]:

@@ -194,8 +194,14 @@ def _pairs(entry: Path, form: TextFormat) -> Iterator[tuple[str, Path, Path | No
                 f"{KEY}: {entry}: no folder '{folder.name}' in it.",
                 hint="Give a folder with img/ and gt/, or a file that lists 'picture<TAB>ground truth' on each line.",
             )
+    alone = set(truths.glob(f"{form.prefix}*.txt"))
     for picture in sorted(filter(is_picture, pictures.iterdir()), key=lambda path: natural_key(path.name)):
-        yield picture.name, picture, _truth_of(picture, truths, form.prefix)
+        truth = _truth_of(picture, truths, form.prefix)
+        alone.discard(truth or picture)
+        yield picture.name, picture, truth
+    if alone:
+        text = "%d ground-truth files have no picture in %s; the first is %s"
+        logger.warning(text, len(alone), pictures, min(alone, key=lambda path: natural_key(path.name)))
 
 
 def _truth_of(picture: Path, folder: Path, prefix: str) -> Path | None:

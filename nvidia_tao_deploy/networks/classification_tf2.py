@@ -19,7 +19,7 @@ from nvidia_tao_deploy.networks.parts.classification import (
     folder_inference,
 )
 from nvidia_tao_deploy.signature import Binding, Signature, Tensor
-from nvidia_tao_deploy.spec.common import Experiment, TaskSection
+from nvidia_tao_deploy.spec.common import Experiment, GenTrtEngineSection, TaskSection, TensorRTSection
 from nvidia_tao_deploy.spec.compose import require
 from nvidia_tao_deploy.spec.fields import ignored, option, section
 from nvidia_tao_deploy.spec.migrate import Migration, megabytes
@@ -81,6 +81,11 @@ class InferenceSection(TaskSection, AnnotateKeys):
 
 
 @dataclass
+class GenTrtEngine(GenTrtEngineSection):
+    tensorrt: TensorRTSection = section(TensorRTSection, workspace_size=2048)  # as max_workspace_size: 2 (GB)
+
+
+@dataclass
 class Spec(Experiment):
     data_format: str = option(
         "channels_first", "layout of the model's input, where its shape does not tell", choices=FORMATS
@@ -90,6 +95,7 @@ class Spec(Experiment):
     train: Train = section(Train)
     evaluate: Evaluate = section(Evaluate)
     inference: InferenceSection = section(InferenceSection)
+    gen_trt_engine: GenTrtEngine = section(GenTrtEngine)
 
 
 def signature(spec: Spec) -> Signature:

@@ -30,6 +30,7 @@ from nvidia_tao_deploy.tasks.verify import verify
 
 if TYPE_CHECKING:
     from nvidia_tao_deploy.graph.model import Model
+    from nvidia_tao_deploy.spec.common import GenTrtEngineSection
 
 logger = logging.getLogger(__name__)
 LONG_BUILD = 60.0
@@ -55,6 +56,7 @@ def run(context: Context) -> None:
     context.network.fit(context.spec, model.inputs)
     context.network.signature(context.spec).bind(model.inputs, model.outputs, source, BuildError)
     if section.batch_size != -1:
+        _bounds_remark(section, model)
         model = graph.fix_batch(model, section.batch_size)
     logger.info("%s", model.describe())
     _check_reference(context, model)
@@ -142,6 +144,18 @@ def _default_bounds(context: Context) -> Mapping[str, tuple[int, int, int]]:
         return context.network.axes(context.network.schema())
     except TaoDeployError:
         return {}
+
+
+def _bounds_remark(section: GenTrtEngineSection, model: Model) -> None:
+    """TAO Deploy accepts `batch_size` and builds for the bounds all the same; here one who sets both must know."""
+    keys = section.tensorrt
+    bounds = (keys.min_batch_size, keys.opt_batch_size, keys.max_batch_size)
+    if model.batch == DYNAMIC and not set(bounds) <= {1, section.batch_size}:
+        logger.warning(
+            "gen_trt_engine.batch_size: the engine takes batches of %d only; tensorrt.{min,opt,max}_batch_size "
+            "(%d, %d, %d) have no effect. gen_trt_engine.batch_size=-1 builds for them, as TAO Deploy does.",
+            section.batch_size, *bounds,
+        )  # fmt: skip
 
 
 def _check_reference(context: Context, model: Model) -> None:

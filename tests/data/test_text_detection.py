@@ -148,6 +148,14 @@ def test_one_wrong_file_is_the_fault_of_its_picture(tmp_path: Path) -> None:
     assert "gt_b.txt, line 1: 1 comma-separated fields" in samples[1].fault
 
 
+def test_ground_truth_without_a_picture_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data_set(tmp_path, {"a": f"{SQUARE},t"})
+    assert len(load(tmp_path)) == 1 and not caplog.messages
+    (tmp_path / "gt" / "gt_z.txt").write_text(f"{SQUARE},t")
+    assert len(load(tmp_path)) == 1
+    assert f"1 ground-truth files have no picture in {tmp_path}/img" in caplog.text and "gt_z.txt" in caplog.text
+
+
 def test_icdar_files_read_as_uber_are_an_error(tmp_path: Path) -> None:
     data_set(tmp_path, {"a": f"{SQUARE},t"}, prefix="truth_")
     with pytest.raises(DataError, match=r"truth_a\.txt, line 1: no tab"):

@@ -275,6 +275,17 @@ def test_wrong_input(tmp_path: Path) -> None:
     assert ran.code == 2 and "inference.annotate_font: no.ttf: no such file" in ran.err
 
 
+def test_a_label_without_a_picture_is_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.add("one", "a.png", "a", "a")
+    bench.add("two", "b.png", "b", "b")
+    assert "no picture of their name" not in bench.run("evaluate").text
+    (tmp_path / "two/label/z.txt").write_text("z")
+    ran = bench.run("evaluate")
+    assert ran.code == 0 and "1 of 3 label files have no picture of their name; the first is" in ran.text
+    assert "two/label/z.txt" in ran.text
+
+
 def test_an_unusable_label_stops_no_other(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.add("one", "a.png", "a", "a")

@@ -56,6 +56,9 @@ def test_fixed_batch(colours: ColourJob) -> None:
     ran = colours.run("gen_trt_engine", "gen_trt_engine.batch_size=2")
     assert ran.code == 0, ran.text
     assert onnxruntime.InferenceSession(str(colours.engine)).get_inputs()[0].shape == [2, 3, 16, 16]
+    assert "takes batches of 2 only; tensorrt.{min,opt,max}_batch_size (1, 1, 4) have no effect" in ran.text
+    ran = colours.run("gen_trt_engine", "gen_trt_engine.batch_size=4")
+    assert ran.code == 0 and "have no effect" not in ran.text
 
 
 BROKEN = {
