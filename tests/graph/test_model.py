@@ -321,3 +321,10 @@ def test_raising_the_opset_keeps_how_pictures_are_resized(op, opset, mode, scale
         for proto in (model, graph_model.raise_opset(model, 19, "a test"))
     )
     np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+def test_an_onnx_package_that_is_too_old_for_what_is_asked(monkeypatch):
+    monkeypatch.setattr(onnx.defs, "onnx_opset_version", lambda: 20)
+    with pytest.raises(BuildError, match=r"BF16 needs operator set 22; onnx .* has those up to 20") as caught:
+        graph_model.raise_opset(models.classifier(), 22, "BF16")
+    assert "newer onnx" in caught.value.hint
