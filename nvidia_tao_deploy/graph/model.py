@@ -218,6 +218,12 @@ def raise_opset(proto: onnx.ModelProto, opset: int, why: str) -> onnx.ModelProto
     current = opset_of(proto, "model")
     if current >= opset:
         return proto
+    newest = onnx.defs.onnx_opset_version()
+    if opset > newest:  # exporting again would not help: `opset_of` would refuse that model
+        raise BuildError(
+            f"{why} needs operator set {opset}; onnx {onnx.__version__} has those up to {newest}",
+            hint="Install a newer onnx: pip install --upgrade onnx",
+        )
     try:
         converted = onnx.version_converter.convert_version(proto, opset)
     except Exception as error:  # the converter throws RuntimeError and others from C++

@@ -300,3 +300,10 @@ def test_external_data_of_constant_nodes_counts(saved, tmp_path):
     (tmp_path / "data.bin").unlink()
     with pytest.raises(BuildError, match=r"its weights are in 'data.bin', which is not in"):
         graph_model.load(path)
+
+
+def test_an_onnx_package_that_is_too_old_for_what_is_asked(monkeypatch):
+    monkeypatch.setattr(onnx.defs, "onnx_opset_version", lambda: 20)
+    with pytest.raises(BuildError, match=r"BF16 needs operator set 22; onnx .* has those up to 20") as caught:
+        graph_model.raise_opset(models.classifier(), 22, "BF16")
+    assert "newer onnx" in caught.value.hint
