@@ -100,8 +100,11 @@ def labelled_pictures(root: Path, classes: tuple[str, ...], key: str, source: ob
     """Pictures below `root`; `target` is the class number of the folder that holds each. Messages name the file
     `source` of the class list, where there is one.
 
+    Pictures whose folder is not in the class list, and those beside the class folders, have a `fault`; a warning counts
+    them.
+
     Raises:
-        DataError: no such folder, no picture, no class folders, or a folder that is not in the class list.
+        DataError: no such folder, no picture, no class folders, or every picture has a fault.
     """
     if not classes and root.is_dir():
         raise DataError(
@@ -109,23 +112,46 @@ def labelled_pictures(root: Path, classes: tuple[str, ...], key: str, source: ob
             hint="Put the pictures of each class into a folder named after the class.",
         )
     numbers = {name: index for index, name in enumerate(classes)}
-    samples = [(sample.path.parent.name, sample) for sample in picture_samples(root, key=key)]
-    beside = [sample.name for folder, sample in samples if folder not in numbers and sample.path.parent == root]
-    if beside:
-        raise DataError(
-            f"{key}: {root}: {len(beside)} picture{'s' * (len(beside) != 1)} beside the class folders: "
-            f"{', '.join(beside[:3])}{_more(beside, 3)}",
-            hint="Put them into the folder of their class, or elsewhere.",
-        )
-    unknown = sorted({folder for folder, _ in samples} - set(numbers))
-    if unknown:
-        close = nearest(unknown[0], classes)
-        where = f" ({source})" if source else ""
-        alike = f"The folder is '{unknown[0]}', the list{where} has '{close[0]}': give both one name." if close else ""
-        raise DataError(
-            f"{key}: {root}: folders that are not in the class list: {', '.join(unknown[:5])}{_more(unknown, 5)}; "
-            f"the list has {len(classes)} class{'es' * (len(classes) != 1)}: {', '.join(classes[:10])}"
-            f"{_more(classes, 10)}",
-            hint=alike or f"Check the class list{f' {source}' if source else ''} and the folder names.",
-        )
-    return [Sample(sample.name, sample.path, numbers[folder]) for folder, sample in samples]
+    samples = []
+    for sample in picture_samples(root, key=key):
+        folder = sample.path.parent.name
+        samples.append(Sample(sample.name, sample.path, numbers.get(folder), fault=_fault(sample.path, root, numbers)))
+    faulty = [sample for sample in samples if sample.fault]
+    if faulty:
+        beside = [sample.name for sample in faulty if sample.path.parent == root]
+        problem = _beside(beside) if beside else _unknown_folders(faulty, classes, source)
+        if len(faulty) == len(samples):
+            raise DataError(f"{key}: {root}: {problem[0]}", hint=problem[1])
+        logger.warning("%s: %s: %s %s", key, root, *problem)
+    return samples
+
+
+def _fault(path: Path, root: Path, numbers: Mapping[str, int]) -> str:
+    if path.parent.name in numbers:
+        return ""
+    if path.parent == root:
+        return f"{path}: beside the class folders."
+    return f"{path}: its folder '{path.parent.name}' is not in the class list."
+
+
+def _beside(names: Sequence[str]) -> tuple[str, str]:
+    """(what is wrong, the way out) of pictures that lie beside the class folders."""
+    return (
+        f"{len(names)} picture{'s' * (len(names) != 1)} beside the class folders: "
+        f"{', '.join(names[:3])}{_more(names, 3)}.",
+        "Put them into the folder of their class, or elsewhere.",
+    )
+
+
+def _unknown_folders(faulty: Sequence[Sample], classes: Sequence[str], source: object) -> tuple[str, str]:
+    """(what is wrong, the way out) of folders that are no classes."""
+    unknown = sorted({sample.path.parent.name for sample in faulty})
+    close = nearest(unknown[0], classes)
+    where = f" ({source})" if source else ""
+    alike = f"The folder is '{unknown[0]}', the list{where} has '{close[0]}': give both one name." if close else ""
+    return (
+        f"folders that are not in the class list: {', '.join(unknown[:5])}{_more(unknown, 5)}; "
+        f"the list has {len(classes)} class{'es' * (len(classes) != 1)}: {', '.join(classes[:10])}"
+        f"{_more(classes, 10)}.",
+        alike or f"Check the class list{f' {source}' if source else ''} and the folder names.",
+    )

@@ -86,7 +86,7 @@ def _from_yaml(path: Path, key: str) -> FolderClasses:
 def labelled(root: Path, classes: FolderClasses, key: str) -> list[Sample]:
     """Pictures below `root`; `target` is the class number. Raises as `class_folders.labelled_pictures`."""
     found = labelled_pictures(root, classes.folders, key, classes.source)
-    return [Sample(sample.name, sample.path, classes.labels[sample.target]) for sample in found]
+    return [sample if sample.fault else replace(sample, target=classes.labels[sample.target]) for sample in found]
 
 
 def query_pictures(path: str, kind: str, classes: FolderClasses, key: str) -> list[Sample]:
@@ -113,8 +113,9 @@ def query_pictures(path: str, kind: str, classes: FolderClasses, key: str) -> li
 
 
 def absent(queries: Sequence[Sample], gallery: Sequence[Sample]) -> list[Any]:
-    """Class numbers of queries that no picture of the gallery has."""
-    return sorted({sample.target for sample in queries} - {sample.target for sample in gallery})
+    """Class numbers of queries that no picture of the gallery has. Samples with a `fault` do not count."""
+    asked, known = ({sample.target for sample in samples if not sample.fault} for samples in (queries, gallery))
+    return sorted(asked - known)
 
 
 def overlap(queries: Sequence[Sample], gallery: Sequence[Sample]) -> int:

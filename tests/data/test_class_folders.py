@@ -56,11 +56,23 @@ def test_files_beside_the_folders_do_not_shift_the_numbers(tmp_path: Path) -> No
 def test_folders_that_are_not_in_the_list(tmp_path: Path) -> None:
     colour_folders(tmp_path, per_class=1)
     with pytest.raises(DataError) as caught:
-        labelled_pictures(tmp_path, ("blue", "greeen"), "key")
-    assert "folders that are not in the class list: green, red; the list has 2 classes: blue, greeen" in str(
+        labelled_pictures(tmp_path, ("bleu", "greeen"), "key")
+    assert "folders that are not in the class list: blue, green, red; the list has 2 classes: bleu, greeen" in str(
         caught.value
     )
-    assert caught.value.hint == "The folder is 'green', the list has 'greeen': give both one name."
+    assert caught.value.hint == "The folder is 'blue', the list has 'bleu': give both one name."
+
+
+def test_a_folder_that_is_not_in_the_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It does not stop the others."""
+    colour_folders(tmp_path, per_class=1)
+    samples = labelled_pictures(tmp_path, ("blue", "greeen", "red"), "key", "classes.txt")
+    assert [(sample.name, sample.target, bool(sample.fault)) for sample in samples] == [
+        ("blue/0.png", 0, False), ("green/0.png", None, True), ("red/0.png", 2, False),
+    ]  # fmt: skip
+    assert "not in the class list: green;" in caplog.text
+    assert "The folder is 'green', the list (classes.txt) has 'greeen': give both one name." in caplog.text
+    assert samples[1].fault == f"{tmp_path / 'green/0.png'}: its folder 'green' is not in the class list."
 
 
 def test_a_flat_folder(tmp_path: Path) -> None:

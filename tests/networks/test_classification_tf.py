@@ -426,11 +426,14 @@ def test_wrong_class_maps(bench: Bench, content: str, message: str) -> None:
 def test_pictures_beside_and_below_the_class_folders(bench: Bench) -> None:
     noise(bench.images / "logo.png")
     ran = bench.run("evaluate")
-    assert ran.code == 3 and "1 picture beside the class folders: logo.png" in ran.err
+    assert ran.code == 3 and "1 picture beside the class folders: logo.png" in ran.text
+    results = strict_json((bench.results / "results.json").read_text())
+    assert (results["num_samples"], results["num_failed"]) == (22, 1), "the others are scored"
     (bench.images / "logo.png").unlink()
     noise(bench.images / NAMES[0] / "more" / "x.png")
     ran = bench.run("evaluate")
-    assert ran.code == 3 and "folders that are not in the class list: more" in ran.err
+    assert ran.code == 3 and "folders that are not in the class list: more" in ran.text
+    assert "its folder 'more' is not in the class list" in ran.err
     ran = bench.run("evaluate", "-i", bench.images / NAMES[1], "-c", bench.classmap)  # its own folder is a class
     assert ran.code == 0 and strict_json((bench.results / "results.json").read_text())["num_samples"] == 4
 

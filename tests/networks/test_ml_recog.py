@@ -300,8 +300,14 @@ def test_a_folder_that_is_not_in_the_class_map(colours: ColourRecognition) -> No
     file = colours.root / "classes.txt"
     file.write_text("blue\ngreen\nredd\n")
     ran = colours.run("evaluate", f"dataset.class_map={file}")
-    assert ran.code == 3 and "folders that are not in the class list: red;" in ran.err
-    assert f"The folder is 'red', the list ({file}) has 'redd'" in ran.err
+    assert ran.code == 3 and "folders that are not in the class list: red;" in ran.text
+    assert f"The folder is 'red', the list ({file}) has 'redd'" in ran.text
+    assert "could not be used" in ran.err and "Traceback" not in ran.err
+    results = strict_json((colours.results / "trt_evaluate" / "results.json").read_text())
+    assert results["num_failed"] == 4, "three of the gallery, one query"
+    file.write_text("a\nb\nc\n")
+    ran = colours.run("evaluate", f"dataset.class_map={file}")
+    assert ran.code == 3 and "folders that are not in the class list: blue, green, red;" in ran.err
     assert not (colours.results / "trt_evaluate" / "results.json").exists()
 
 

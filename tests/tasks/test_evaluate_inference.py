@@ -212,9 +212,10 @@ def test_what_is_wrong_is_named(
 def test_a_class_folder_that_is_not_in_the_list(colours: ColourJob) -> None:
     (colours.root / "classes.txt").write_text("blue\ngreeen\nred\n")
     ran = colours.run("evaluate", f"dataset.root_dir={colours.root}")
-    assert ran.code == 3 and "not in the class list: green;" in ran.err
+    assert ran.code == 3 and "not in the class list: green;" in ran.text
     listed = f"the list ({colours.root}/classes.txt) has 'greeen'"
-    assert f"The folder is 'green', {listed}: give both one name." in ran.err
+    assert f"The folder is 'green', {listed}: give both one name." in ran.text
+    assert "3 of 9 samples could not be used; the results are of the other 6." in ran.err
 
 
 def test_class_numbers_follow_the_list_not_the_alphabet(colours: ColourJob) -> None:
