@@ -99,7 +99,7 @@ class GenTrtEngineSection:
         None, "timing cache: makes later builds faster; read when present, updated after each build"
     )
     batch_size: int = option(
-        -1, "fixed batch for a model with an open batch axis; -1: tensorrt.*_batch_size are the bounds"
+        -1, "fixed batch for a model with an open batch axis, where tensorrt.*_batch_size, the bounds, are not set"
     )
     plugins: List[str] = option(
         [], "libraries (.so) with TensorRT plugins of your own; evaluate and inference load them, too"

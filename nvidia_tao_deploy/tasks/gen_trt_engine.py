@@ -55,8 +55,7 @@ def run(context: Context) -> None:
     model = graph.load(source)
     context.network.fit(context.spec, model.inputs)
     context.network.signature(context.spec).bind(model.inputs, model.outputs, source, BuildError)
-    if section.batch_size != -1:
-        _bounds_remark(section, model)
+    if section.batch_size != -1 and not _bounds_count(section, model):
         model = graph.fix_batch(model, section.batch_size)
     logger.info("%s", model.describe())
     _check_reference(context, model)
@@ -146,16 +145,19 @@ def _default_bounds(context: Context) -> Mapping[str, tuple[int, int, int]]:
         return {}
 
 
-def _bounds_remark(section: GenTrtEngineSection, model: Model) -> None:
-    """TAO Deploy accepts `batch_size` and builds for the bounds all the same; here one who sets both must know."""
+def _bounds_count(section: GenTrtEngineSection, model: Model) -> bool:
+    """Whether an open batch takes the bounds of `tensorrt`, although `batch_size` is set: TAO Deploy accepts that key
+    and builds for the bounds all the same, so here it counts only where a spec says nothing of bounds."""
     keys = section.tensorrt
     bounds = (keys.min_batch_size, keys.opt_batch_size, keys.max_batch_size)
-    if model.batch == DYNAMIC and not set(bounds) <= {1, section.batch_size}:
-        logger.warning(
-            "gen_trt_engine.batch_size: the engine takes batches of %d only; tensorrt.{min,opt,max}_batch_size "
-            "(%d, %d, %d) have no effect. gen_trt_engine.batch_size=-1 builds for them, as TAO Deploy does.",
-            section.batch_size, *bounds,
-        )  # fmt: skip
+    if section.batch_size < 1 or model.batch != DYNAMIC or bounds in ((1, 1, 1), (section.batch_size,) * 3):
+        return False
+    logger.warning(
+        "gen_trt_engine.batch_size: %d has no effect beside tensorrt.{min,opt,max}_batch_size (%d, %d, %d). Set these "
+        "to %d, too, for an engine of that batch size only.",
+        section.batch_size, *bounds, section.batch_size,
+    )  # fmt: skip
+    return True
 
 
 def _check_reference(context: Context, model: Model) -> None:

@@ -53,12 +53,25 @@ def test_open_sizes_come_from_the_spec(colours: ColourJob) -> None:
 
 
 def test_fixed_batch(colours: ColourJob) -> None:
-    ran = colours.run("gen_trt_engine", "gen_trt_engine.batch_size=2")
+    for bounds in ((1, 1, 1), (2, 2, 2)):
+        ran = colours.run("gen_trt_engine", "gen_trt_engine.batch_size=2", *batch_bounds(*bounds))
+        assert ran.code == 0 and "has no effect" not in ran.text, ran.text
+        assert onnxruntime.InferenceSession(str(colours.engine)).get_inputs()[0].shape == [2, 3, 16, 16]
+
+
+@pytest.mark.parametrize("batch", [2, 4])
+def test_a_fixed_batch_beside_bounds(colours: ColourJob, batch: int) -> None:
+    """TAO Deploy builds for the bounds."""
+    ran = colours.run("gen_trt_engine", f"gen_trt_engine.batch_size={batch}", *batch_bounds(1, 4, 4))
     assert ran.code == 0, ran.text
-    assert onnxruntime.InferenceSession(str(colours.engine)).get_inputs()[0].shape == [2, 3, 16, 16]
-    assert "takes batches of 2 only; tensorrt.{min,opt,max}_batch_size (1, 1, 4) have no effect" in ran.text
-    ran = colours.run("gen_trt_engine", "gen_trt_engine.batch_size=4")
-    assert ran.code == 0 and "have no effect" not in ran.text
+    assert onnxruntime.InferenceSession(str(colours.engine)).get_inputs()[0].shape == ["batch", 3, 16, 16]
+    assert f"batch_size: {batch} has no effect beside tensorrt.{{min,opt,max}}_batch_size (1, 4, 4)" in ran.text
+
+
+def batch_bounds(*sizes: int) -> list[str]:
+    """Overrides of the smallest, optimal and largest batch."""
+    points = ("min", "opt", "max")
+    return [f"gen_trt_engine.tensorrt.{point}_batch_size={size}" for point, size in zip(points, sizes, strict=True)]
 
 
 BROKEN = {
