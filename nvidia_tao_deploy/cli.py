@@ -85,8 +85,8 @@ def main(command: str, argv: Sequence[str]) -> int:
     """
     if command == registry.AGNOSTIC:
         return _agnostic(argv)
+    network = registry.load(command)
     try:
-        network = registry.load(command)
         arguments = parse(network, argv)
         if arguments.help:
             from nvidia_tao_deploy.cli_help import usage
@@ -94,9 +94,7 @@ def main(command: str, argv: Sequence[str]) -> int:
             print(usage(network, arguments.subtask))
             return EXIT_OK
     except SpecError as error:
-        from nvidia_tao_deploy.cli_agnostic import parts
-
-        _note_early_failure(command, *parts(argv), error)
+        _note_wrong_line(network, argv, error)
         return _usage_error(command, error)
     return _guarded(network, arguments)
 
@@ -215,6 +213,18 @@ def _hint(network: Network, error: TaoDeployError) -> str | None:
 
     flag = flag_for(network.flags, error.key) if isinstance(error, NotSetError) else None
     return f"Give {' or '.join(flag.names)} {flag.metavar}, or the key in the spec." if flag else error.hint
+
+
+def _note_wrong_line(network: Network, argv: Sequence[str], error: SpecError) -> None:
+    from nvidia_tao_deploy.cli_agnostic import parts
+
+    subtask, spec, overrides = parts(argv)
+    options: Sequence[Assignment] = ()
+    if network.flags:
+        from nvidia_tao_deploy import cli_flags
+
+        options = cli_flags.results(network.flags, argv, subtask)
+    _note_early_failure(network.name, subtask, spec, (*options, *overrides), error)
 
 
 def _note_early_failure(

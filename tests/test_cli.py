@@ -99,6 +99,14 @@ def test_a_wrong_command_line_is_noted_where_its_results_would_be(colours: Colou
     assert "'dataset.batch_size' is neither an option nor an override" in str(last["message"])
 
 
+def test_a_wrong_command_line_is_noted_where_an_option_sends_its_results(tmp_path: Path) -> None:
+    spec = write_yaml(tmp_path / "spec.yaml", {"results_dir": str(tmp_path / "of_spec")})
+    ran = run_here("lprnet", "evaluate", "-e", spec, "-r", tmp_path / "results", "-m", "model.engine", "--foo", "1")
+    assert ran.code == 2 and "unknown option --foo" in ran.err
+    assert [line["status"] for line in status_lines(tmp_path / "results")][-1] == "FAILURE"
+    assert not (tmp_path / "of_spec").exists()
+
+
 def test_help() -> None:
     for argv in ((), ("--help",), ("-h",)):
         ran = run_here("classification_pyt", "", *argv)
