@@ -164,24 +164,25 @@ def _run(network: Network, arguments: Arguments) -> None:
         return
     path = Path(arguments.spec) if arguments.spec else None
     try:
-        composed = compose(network.schema, path, arguments.overrides, network.migrations, bool(network.flags))
-        if arguments.subtask == DEFAULT_SPECS:
-            _default_specs(network, composed.spec)
-            return
-        folder = contexts.results_folder(composed.spec, arguments.subtask)
-        if remark := contexts.overruled(composed.spec, arguments.subtask, arguments.overrides):
-            logger.warning("%s", remark)
-        contexts.make_folder(folder)
+        with signals.honoured():
+            composed = compose(network.schema, path, arguments.overrides, network.migrations, bool(network.flags))
+            if arguments.subtask == DEFAULT_SPECS:
+                _default_specs(network, composed.spec)
+                return
+            folder = contexts.results_folder(composed.spec, arguments.subtask)
+            if remark := contexts.overruled(composed.spec, arguments.subtask, arguments.overrides):
+                logger.warning("%s", remark)
+            contexts.make_folder(folder)
     except BaseException as error:
         _note_early_failure(network.name, arguments.subtask, arguments.spec, arguments.overrides, error)
         raise
     from nvidia_tao_deploy.status import Status
 
-    with Status(folder, network.name, contexts.FOLDERS[arguments.subtask]) as status:
+    with Status(folder, network.name, contexts.FOLDERS[arguments.subtask]) as status, signals.honoured():
         logger.info("Results: %s", folder)
         network.adjust(composed.spec)
         contexts.save_experiment(composed, folder)
-        with earlier.set_aside(folder, arguments.subtask), signals.honoured():
+        with earlier.set_aside(folder, arguments.subtask):
             task = _task(arguments.subtask)
             task(contexts.Context(network, composed.spec, arguments.subtask, folder, status))
 

@@ -477,6 +477,31 @@ def test_ctrl_c_pressed_again_and_again_is_one_failure(colours: ColourJob, when:
     assert last["status"] == "FAILURE" and last["message"] == "User/System interruption: Trt_evaluate was interrupted"
 
 
+DROPPED = """
+import os, signal, sys
+from nvidia_tao_deploy import cli
+from nvidia_tao_deploy.spec import compose
+from nvidia_tao_deploy.tasks import context
+def dropped(*arguments, **keywords):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise AttributeError("what the library was about to do is missing")
+module = {"compose": compose, "save_experiment": context}[sys.argv[2]]
+setattr(module, sys.argv[2], dropped)
+sys.exit(cli.run_module(["classification_pyt", "evaluate", "-e", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("where", ["compose", "save_experiment"])
+def test_ctrl_c_that_a_library_makes_an_error_of_is_still_ctrl_c(colours: ColourJob, where: str) -> None:
+    """OmegaConf does, while it reads the spec."""
+    line = [sys.executable, "-c", DROPPED, str(colours.spec), where]
+    ran = subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 130, ran.stdout + ran.stderr
+    assert colours.status("evaluate")[-1]["message"] == "User/System interruption: Trt_evaluate was interrupted"
+
+
 TORN_DOWN = """
 import atexit, os, signal, sys
 from nvidia_tao_deploy import cli, status
