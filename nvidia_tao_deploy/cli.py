@@ -29,6 +29,7 @@ from nvidia_tao_deploy.errors import (
     Terminated,
     did_you_mean,
 )
+from nvidia_tao_deploy.files import visible
 
 if TYPE_CHECKING:
     from nvidia_tao_deploy.network import Network
@@ -249,8 +250,8 @@ def _note_early_failure(
 
 
 def _usage_error(command: str, error: SpecError) -> int:
-    print(f"{command}: {error.message}", file=sys.stderr)
-    print(error.hint or f"'{command} --help' shows how it is used.", file=sys.stderr)
+    print(visible(f"{command}: {error.message}"), file=sys.stderr)
+    print(visible(error.hint or f"'{command} --help' shows how it is used."), file=sys.stderr)
     return error.exit_code
 
 
