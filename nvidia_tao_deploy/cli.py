@@ -29,6 +29,7 @@ from nvidia_tao_deploy.errors import (
     Terminated,
     did_you_mean,
 )
+from nvidia_tao_deploy.files import visible
 
 if TYPE_CHECKING:
     from nvidia_tao_deploy.network import Network
@@ -85,8 +86,8 @@ def main(command: str, argv: Sequence[str]) -> int:
     """
     if command == registry.AGNOSTIC:
         return _agnostic(argv)
+    network = registry.load(command)
     try:
-        network = registry.load(command)
         arguments = parse(network, argv)
         if arguments.help:
             from nvidia_tao_deploy.cli_help import usage
@@ -94,9 +95,7 @@ def main(command: str, argv: Sequence[str]) -> int:
             print(usage(network, arguments.subtask))
             return EXIT_OK
     except SpecError as error:
-        from nvidia_tao_deploy.cli_agnostic import parts
-
-        _note_early_failure(command, *parts(argv), error)
+        _note_wrong_line(network, argv, error)
         return _usage_error(command, error)
     return _guarded(network, arguments)
 
@@ -166,24 +165,25 @@ def _run(network: Network, arguments: Arguments) -> None:
         return
     path = Path(arguments.spec) if arguments.spec else None
     try:
-        composed = compose(network.schema, path, arguments.overrides, network.migrations, bool(network.flags))
-        if arguments.subtask == DEFAULT_SPECS:
-            _default_specs(network, composed.spec)
-            return
-        folder = contexts.results_folder(composed.spec, arguments.subtask)
-        if remark := contexts.overruled(composed.spec, arguments.subtask, arguments.overrides):
-            logger.warning("%s", remark)
-        contexts.make_folder(folder)
+        with signals.honoured():
+            composed = compose(network.schema, path, arguments.overrides, network.migrations, bool(network.flags))
+            if arguments.subtask == DEFAULT_SPECS:
+                _default_specs(network, composed.spec)
+                return
+            folder = contexts.results_folder(composed.spec, arguments.subtask)
+            if remark := contexts.overruled(composed.spec, arguments.subtask, arguments.overrides):
+                logger.warning("%s", remark)
+            contexts.make_folder(folder)
     except BaseException as error:
         _note_early_failure(network.name, arguments.subtask, arguments.spec, arguments.overrides, error)
         raise
     from nvidia_tao_deploy.status import Status
 
-    with Status(folder, network.name, contexts.FOLDERS[arguments.subtask]) as status:
+    with Status(folder, network.name, contexts.FOLDERS[arguments.subtask]) as status, signals.honoured():
         logger.info("Results: %s", folder)
         network.adjust(composed.spec)
         contexts.save_experiment(composed, folder)
-        with earlier.set_aside(folder, arguments.subtask), signals.honoured():
+        with earlier.set_aside(folder, arguments.subtask):
             task = _task(arguments.subtask)
             task(contexts.Context(network, composed.spec, arguments.subtask, folder, status))
 
@@ -217,6 +217,18 @@ def _hint(network: Network, error: TaoDeployError) -> str | None:
     return f"Give {' or '.join(flag.names)} {flag.metavar}, or the key in the spec." if flag else error.hint
 
 
+def _note_wrong_line(network: Network, argv: Sequence[str], error: SpecError) -> None:
+    from nvidia_tao_deploy.cli_agnostic import parts
+
+    subtask, spec, overrides = parts(argv)
+    options: Sequence[Assignment] = ()
+    if network.flags:
+        from nvidia_tao_deploy import cli_flags
+
+        options = cli_flags.results(network.flags, argv, subtask)
+    _note_early_failure(network.name, subtask, spec, (*options, *overrides), error)
+
+
 def _note_early_failure(
     command: str, subtask: str, spec: str | None, overrides: Sequence[str | Assignment], error: BaseException
 ) -> None:
@@ -238,8 +250,8 @@ def _note_early_failure(
 
 
 def _usage_error(command: str, error: SpecError) -> int:
-    print(f"{command}: {error.message}", file=sys.stderr)
-    print(error.hint or f"'{command} --help' shows how it is used.", file=sys.stderr)
+    print(visible(f"{command}: {error.message}"), file=sys.stderr)
+    print(visible(error.hint or f"'{command} --help' shows how it is used."), file=sys.stderr)
     return error.exit_code
 
 

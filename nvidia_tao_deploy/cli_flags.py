@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from nvidia_tao_deploy.errors import SpecError, did_you_mean
-from nvidia_tao_deploy.spec.flags import GPU, GPU_HABITS, Assignment, Flag
+from nvidia_tao_deploy.spec.flags import GPU, GPU_HABITS, RESULTS, Assignment, Flag
 
 if TYPE_CHECKING:
     from nvidia_tao_deploy.network import Network
@@ -54,6 +54,15 @@ def read(flags: Sequence[Flag], argv: Sequence[str]) -> argparse.Namespace:
         raise SpecError(f"unknown option {unknown[0]}", hint)
     found.words = [*found.words, *rest]
     return found
+
+
+def results(flags: Sequence[Flag], argv: Sequence[str], subtask: str) -> tuple[Assignment, ...]:
+    """Where the results would go by the option, in a command line that is wrong in another place."""
+    try:
+        found, _ = parser([flag for flag in flags if flag is RESULTS]).parse_known_intermixed_args(list(argv))
+        return tuple(assignments(flags, found, subtask))
+    except SpecError:
+        return ()
 
 
 def assignments(flags: Sequence[Flag], found: argparse.Namespace, subtask: str) -> list[Assignment]:

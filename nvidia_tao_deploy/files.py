@@ -24,6 +24,8 @@ ANNOTATED_FOLDER, MATRIX_FILE, STATUS_FILE = "images_annotated", "confusion_matr
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # What a file system without nameless files answers (NFS, older overlay file systems).
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+# What a file system answers that cannot flush this kind of file, or folders (network shares): nothing is lost.
+_NO_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def write_atomic(path: Path, content: bytes | str, durable: bool = True) -> None:
@@ -119,7 +121,7 @@ class _Staged:
             file.write(data)
             file.flush()
             if durable:
-                os.fsync(file.fileno())
+                flush(file.fileno())
 
     def publish(self, durable: bool) -> None:
         if self._name is None:
@@ -132,7 +134,7 @@ class _Staged:
         if durable:
             folder = os.open(self._target.parent, os.O_RDONLY)
             try:
-                os.fsync(folder)
+                flush(folder)
             finally:
                 os.close(folder)
 
@@ -140,6 +142,15 @@ class _Staged:
         os.close(self._handle)
         if self._name is not None:
             self._name.unlink(missing_ok=True)
+
+
+def flush(handle: int) -> None:
+    """Have an open file or folder on the disk itself, where the file system can do that. Raises OSError."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FLUSH:
+            raise
 
 
 def add_content(digest: hashlib._Hash, path: Path) -> None:

@@ -104,11 +104,13 @@ class Signature:
         outputs: Sequence[TensorInfo],
         source: object,
         error: type[TaoDeployError],
+        told: bool = False,
     ) -> Binding:
         """Find each tensor by name, else the first in order that has its type and rank (with a log line).
 
         Extra outputs are ignored, with a warning where none of the names is there to tell which are the extra ones; an
         extra input is an error, because nothing would feed it.
+        With `told`, for tensors that were bound before, there are no log lines.
         Raises `error` with the expected and the found tensors.
         """
         bound_inputs = _match(self.inputs, inputs)
@@ -120,6 +122,18 @@ class Signature:
                 f"Found inputs: {_join(inputs)}; outputs: {_join(outputs)}.",
                 hint=self.hint,
             )
+        if not told:
+            self._tell(bound_inputs, bound_outputs, outputs, source)
+        return Binding(bound_inputs, bound_outputs)
+
+    def _tell(
+        self,
+        bound_inputs: Mapping[str, TensorInfo],
+        bound_outputs: Mapping[str, TensorInfo],
+        outputs: Sequence[TensorInfo],
+        source: object,
+    ) -> None:
+        """Log what was found by its position, not by its name."""
         for want, have in [*bound_inputs.items(), *bound_outputs.items()]:
             if want != have.name:
                 logger.info("%s: no tensor named '%s'; using '%s' by its position", source, want, have.name)
@@ -129,7 +143,6 @@ class Signature:
                 "%s: none of its %d outputs is named %s: %s. Is it a model of this network?",
                 source, len(outputs), " or ".join(sorted(names)), _join(outputs),
             )  # fmt: skip
-        return Binding(bound_inputs, bound_outputs)
 
 
 def _join(tensors: Sequence[object]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from nvidia_tao_deploy import signals, status_callback
 from nvidia_tao_deploy.errors import HungUp, TaoDeployError, Terminated
-from nvidia_tao_deploy.files import STATUS_FILE, reason, to_json
+from nvidia_tao_deploy.files import STATUS_FILE, flush, reason, to_json
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def _append(path: Path, data: bytes) -> None:
         try:
             while data:
                 data = data[os.write(handle, data) :]
-            os.fsync(handle)
+            flush(handle)
         except OSError:
             os.ftruncate(handle, before)
             raise

@@ -99,6 +99,14 @@ def test_a_wrong_command_line_is_noted_where_its_results_would_be(colours: Colou
     assert "'dataset.batch_size' is neither an option nor an override" in str(last["message"])
 
 
+def test_a_wrong_command_line_is_noted_where_an_option_sends_its_results(tmp_path: Path) -> None:
+    spec = write_yaml(tmp_path / "spec.yaml", {"results_dir": str(tmp_path / "of_spec")})
+    ran = run_here("lprnet", "evaluate", "-e", spec, "-r", tmp_path / "results", "-m", "model.engine", "--foo", "1")
+    assert ran.code == 2 and "unknown option --foo" in ran.err
+    assert [line["status"] for line in status_lines(tmp_path / "results")][-1] == "FAILURE"
+    assert not (tmp_path / "of_spec").exists()
+
+
 def test_help() -> None:
     for argv in ((), ("--help",), ("-h",)):
         ran = run_here("classification_pyt", "", *argv)
@@ -467,6 +475,31 @@ def test_ctrl_c_pressed_again_and_again_is_one_failure(colours: ColourJob, when:
     assert ran.returncode == 130 and "Traceback" not in ran.stderr, ran.stdout + ran.stderr
     last = colours.status("evaluate")[-1]
     assert last["status"] == "FAILURE" and last["message"] == "User/System interruption: Trt_evaluate was interrupted"
+
+
+DROPPED = """
+import os, signal, sys
+from nvidia_tao_deploy import cli
+from nvidia_tao_deploy.spec import compose
+from nvidia_tao_deploy.tasks import context
+def dropped(*arguments, **keywords):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise AttributeError("what the library was about to do is missing")
+module = {"compose": compose, "save_experiment": context}[sys.argv[2]]
+setattr(module, sys.argv[2], dropped)
+sys.exit(cli.run_module(["classification_pyt", "evaluate", "-e", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("where", ["compose", "save_experiment"])
+def test_ctrl_c_that_a_library_makes_an_error_of_is_still_ctrl_c(colours: ColourJob, where: str) -> None:
+    """OmegaConf does, while it reads the spec."""
+    line = [sys.executable, "-c", DROPPED, str(colours.spec), where]
+    ran = subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 130, ran.stdout + ran.stderr
+    assert colours.status("evaluate")[-1]["message"] == "User/System interruption: Trt_evaluate was interrupted"
 
 
 TORN_DOWN = """

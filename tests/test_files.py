@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from nvidia_tao_deploy import files
 from nvidia_tao_deploy.errors import TaoDeployError
 from nvidia_tao_deploy.files import to_json, write_atomic, write_together
-from tests.makers import environment, strict_json
+from nvidia_tao_deploy.status import Status
+from tests.makers import environment, status_lines, strict_json
 
 
 def names(folder: Path) -> list[str]:
@@ -83,6 +84,19 @@ class TestWriting:
         with pytest.raises(TaoDeployError, match=r"a: cannot be written: No space left on device; free some space"):
             write_atomic(tmp_path / "a", "new")
         assert names(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "old"
+
+    def test_a_file_system_that_cannot_flush_is_written_to(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unable(_: int) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+        monkeypatch.setattr(files.os, "fsync", unable)
+        write_atomic(tmp_path / "a", "new")
+        with Status(tmp_path, "dino", "trt_evaluate"):
+            pass
+        assert (tmp_path / "a").read_text() == "new"
+        assert [line["status"] for line in status_lines(tmp_path)] == ["STARTED", "SUCCESS"]
 
     @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, MemoryError])
     def test_a_signal_keeps_the_old_file(

@@ -140,3 +140,8 @@ def test_exit_codes_are_the_network_s(colours: ColourJob) -> None:
     spec = named(colours, "classification_pyt")
     assert agnostic("evaluate", "-e", spec, "dataset.test_dataset.images_dir=/nothing").code == 3
     assert agnostic("evaluate", "-e", spec, "evaluate.trt_engine=/nothing").code == 5
+
+
+def test_a_name_does_nothing_to_the_terminal(tmp_path: Path) -> None:
+    ran = run_here("model_agnostic", "evaluate", "-e", write_yaml(tmp_path / "spec.yaml", {"model_name": "x\x1b[2J"}))
+    assert ran.code == 2 and "'x\\x1b[2J' is not a supported model" in ran.err

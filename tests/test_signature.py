@@ -50,6 +50,9 @@ def test_outputs_without_a_known_name_and_one_too_many_are_doubtful(caplog: pyte
         "none of its 2 outputs is named output: ids int32[?x40], probabilities float32[?x40]. Is it a model of this"
         in caplog.text
     )
+    caplog.clear()
+    one.bind([IMAGE], [info("scores", -1, 10), info("features", -1, 64)], "m.onnx", BuildError, told=True)
+    assert not caplog.records
 
 
 def test_a_name_that_is_there_is_never_taken_for_another() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,8 @@ def listed(value: Any) -> Any:
 
 def megabytes(gigabytes: Any) -> Any:
     """A workspace in GB, as releases up to 6.25 have it, in MB; what is no number stays for the schema to refuse."""
-    return int(gigabytes * 1024) if isinstance(gigabytes, (int, float)) else gigabytes
+    finite = isinstance(gigabytes, (int, float)) and math.isfinite(gigabytes)
+    return int(gigabytes * 1024) if finite else gigabytes
 
 
 COMMON = (

@@ -136,7 +136,7 @@ def samples(context: Context) -> Sequence[Sample]:
 def picture_feed(context: Context, model: Model, batch_size: int, batches: int) -> CalibrationFeed:
     """Batches from `cal_image_dir` by the network's own preprocessing."""
     signature = context.network.signature(context.spec)
-    binding = signature.bind(model.inputs, model.outputs, model.source, BuildError)
+    binding = signature.bind(model.inputs, model.outputs, model.source, BuildError, told=True)
     prepare = context.network.prepare(context.spec, binding, "gen_trt_engine", False)
     if prepare.shapes is None and batch_size > 1:
         logger.info("Calibration: every picture has its own size, so batches hold one picture each")

@@ -115,7 +115,7 @@ def _axes(context: Context, model: Model) -> dict[str, dict[int, tuple[int, int,
     bounds = context.network.axes(context.spec)
     defaults = _default_bounds(context)
     signature = context.network.signature(context.spec)
-    bound = signature.bind(model.inputs, model.outputs, model.source, BuildError)
+    bound = signature.bind(model.inputs, model.outputs, model.source, BuildError, told=True)
     axes: dict[str, dict[int, tuple[int, int, int]]] = {}
     fixed: dict[tuple[int, str], list[str]] = {}
     for tensor in signature.inputs:

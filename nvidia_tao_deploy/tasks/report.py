@@ -98,7 +98,7 @@ def _real_rows(context: Context, model: Model, engine: Engine) -> dict[str, np.n
         logger.info("report: latency is measured on zeros: %s", error.message)
         return {}
     signature = context.network.signature(context.spec)
-    binding = signature.bind(engine.inputs, engine.outputs, model.source, EngineError)
+    binding = signature.bind(engine.inputs, engine.outputs, model.source, EngineError, told=True)
     prepare = context.network.prepare(context.spec, binding, plan.subtask, False)
     reader = Reader(prepare, 1)
     try:

@@ -73,7 +73,7 @@ def plan(context: Context, model: Model, count: int, labelled: bool = False) -> 
     from nvidia_tao_deploy.graph.classes import classes_of, ends_in_probability
 
     signature = context.network.signature(context.spec)
-    binding = signature.bind(model.inputs, model.outputs, model.source, EngineError)
+    binding = signature.bind(model.inputs, model.outputs, model.source, EngineError, told=True)
     binding = binding.with_classes(lambda output: classes_of(model.proto, output))
     binding = binding.with_probabilities(lambda output: ends_in_probability(model.proto, output))
     job, reasons = _job(context, binding)
@@ -175,7 +175,7 @@ def expecting_numbers(model: Model) -> Iterator[None]:
 def running(context: Context, trial: Trial, engine: Engine, source: object, batch: int = 0) -> Iterator[Pipeline]:
     """A pipeline whose predictions are `Recording`'s pairs."""
     signature = context.network.signature(context.spec)
-    binding = signature.bind(engine.inputs, engine.outputs, source, EngineError)
+    binding = signature.bind(engine.inputs, engine.outputs, source, EngineError, told=True)
     prepare = context.network.prepare(context.spec, binding, trial.subtask, False)
     size, _ = fitting_batch_size(engine, batch or context.spec.gen_trt_engine.tensorrt.opt_batch_size)
     with Pipeline(engine, binding, prepare, Recording(trial.decode), size) as pipeline:

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvidia_tao_deploy.spec.migrate import Migration, find, migrate, put, remove
+from nvidia_tao_deploy.spec.migrate import Migration, find, megabytes, migrate, put, remove
 
 NAMES = st.sampled_from("abcd")
 KEYS = st.lists(NAMES, min_size=1, max_size=3).map(".".join)
@@ -81,3 +81,9 @@ def test_conversion_and_condition() -> None:
         tree = {"a": {"k": untouched}}
         migrate(tree, (step,))
         assert tree == kept
+
+
+def test_a_workspace_in_gigabytes() -> None:
+    assert megabytes(1.5) == 1536
+    for other in (float("inf"), float("-inf"), "2G", None):
+        assert megabytes(other) == other

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy.errors import DataError, SpecError, TaoDeployError
-from nvidia_tao_deploy.files import reason
+from nvidia_tao_deploy.files import flush, reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,7 +131,7 @@ def write(path: Path, batches: Iterable[Mapping[str, np.ndarray]]) -> int:
             count = _write_batches(path, file, batches)
         Path(temporary).chmod(0o644)
         with Path(temporary).open("rb") as written:
-            os.fsync(written.fileno())
+            flush(written.fileno())
         Path(temporary).replace(path)
         temporary = None
     except OSError as error:
