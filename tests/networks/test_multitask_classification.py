@@ -263,6 +263,8 @@ def test_pictures_outside_the_folder_are_not_replaced_by_drawn_ones(tmp_path: Pa
     ("content", "message"),
     [
         ("fname,age\ra.png,old\r", "line 1: not csv: new-line character"),
+        ('fname,age\na.png,old\n"b.png,old\nc.png,old\n', "the quote that begins on line 3 has no end there"),
+        ('fname,age\na.png,"old\nb.png,"old\nc.png,old\n', "the quote that begins on line 2 has no end there"),
         ('fname,age\n"a.png,old\n' + "b.png,old\n" * 20000, "not csv: field larger than field limit"),
     ],
 )
