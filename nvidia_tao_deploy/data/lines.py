@@ -50,8 +50,8 @@ def csv_rows(path: Path, what: str, strict: bool = True) -> Iterator[tuple[int, 
     """(number of its last line, cells) of every row of a CSV file in which a cell holds more than white space.
 
     Args:
-        strict: refuse quotes that are out of place. Else only cells of several lines are refused: a quote that is out of
-            place would swallow the lines up to the next one, or all.
+        strict: refuse quotes that are out of place. Else only cells of several lines are refused: a quote that is out
+            of place would swallow the lines up to the next one, or all.
 
     Raises:
         DataError: as `read_lines`, or it is no CSV: a quote without an end, line ends of old Macs (says which line).
