@@ -100,8 +100,8 @@ def labelled_pictures(root: Path, classes: tuple[str, ...], key: str, source: ob
     """Pictures below `root`; `target` is the class number of the folder that holds each. Messages name the file
     `source` of the class list, where there is one.
 
-    Pictures whose folder is not in the class list, and those beside the class folders, have a `fault`; a warning counts
-    them.
+    Pictures whose folder is not in the class list, and those beside the class folders, have a `fault`; a warning each
+    tells of the folders and of the pictures.
 
     Raises:
         DataError: no such folder, no picture, no class folders, or every picture has a fault.
@@ -119,10 +119,13 @@ def labelled_pictures(root: Path, classes: tuple[str, ...], key: str, source: ob
     faulty = [sample for sample in samples if sample.fault]
     if faulty:
         beside = [sample.name for sample in faulty if sample.path.parent == root]
-        problem = _beside(beside) if beside else _unknown_folders(faulty, classes, source)
+        folders = {sample.path.parent.name for sample in faulty if sample.path.parent != root}
+        problems = [_unknown_folders(sorted(folders), classes, source)] if folders else []
+        problems += [_beside(beside)] if beside else []
         if len(faulty) == len(samples):
-            raise DataError(f"{key}: {root}: {problem[0]}", hint=problem[1])
-        logger.warning("%s: %s: %s %s", key, root, *problem)
+            raise DataError(f"{key}: {root}: {problems[0][0]}", hint=problems[0][1])
+        for problem in problems:
+            logger.warning("%s: %s: %s %s", key, root, *problem)
     return samples
 
 
@@ -143,9 +146,8 @@ def _beside(names: Sequence[str]) -> tuple[str, str]:
     )
 
 
-def _unknown_folders(faulty: Sequence[Sample], classes: Sequence[str], source: object) -> tuple[str, str]:
+def _unknown_folders(unknown: Sequence[str], classes: Sequence[str], source: object) -> tuple[str, str]:
     """(what is wrong, the way out) of folders that are no classes."""
-    unknown = sorted({sample.path.parent.name for sample in faulty})
     close = nearest(unknown[0], classes)
     where = f" ({source})" if source else ""
     alike = f"The folder is '{unknown[0]}', the list{where} has '{close[0]}': give both one name." if close else ""

@@ -185,7 +185,7 @@ class Gallery:
         self._rows: list[np.ndarray] = []
 
     def restore(self) -> bool:
-        if self._cache is None:
+        if self._cache is None or any(sample.fault for sample in self._all):  # what is missing must be said
             return False
         self._key = self._cache.key(self._all)
         vectors = self._cache.load(self._key, len(self._all))

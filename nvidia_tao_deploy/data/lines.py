@@ -50,14 +50,19 @@ def csv_rows(path: Path, what: str, strict: bool = True) -> Iterator[tuple[int, 
     """(number of its last line, cells) of every row of a CSV file in which a cell holds more than white space.
 
     Args:
-        strict: refuse quotes that are out of place.
+        strict: refuse quotes that are out of place. Else only cells of several lines are refused: a quote that is out
+            of place would swallow the lines up to the next one, or all.
 
     Raises:
         DataError: as `read_lines`, or it is no CSV: a quote without an end, line ends of old Macs (says which line).
     """
+    before = 0
     reader = csv.reader((f"{line}\n" for line in read_lines(path, what)), strict=strict)
     try:
         for cells in reader:
+            if not strict and any("\n" in cell for cell in cells):
+                raise csv.Error(f"the quote that begins on line {before + 1} has no end there")
+            before = reader.line_num
             if any(cell.strip() for cell in cells):
                 yield reader.line_num, cells
     except csv.Error as error:

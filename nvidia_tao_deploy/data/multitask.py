@@ -6,8 +6,9 @@ class mapping that training writes."""
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from nvidia_tao_deploy.data.lines import csv_rows, read_lines, separator_hint
 from nvidia_tao_deploy.errors import DataError, did_you_mean
 from nvidia_tao_deploy.network import Sample
 
+logger = logging.getLogger(__name__)
 CSV_KEY = "dataset_config.val_csv_path"
 
 
@@ -119,24 +121,38 @@ class TaskTable:
     def samples(self, folder: Path, key: str, classes: Mapping[str, tuple[str, ...]] | None) -> list[Sample]:
         """The pictures in the order of the file; `target` is {task: class number}, or None without `classes`. `key` is
         the one that names the folder. With `classes`, what is wrong with the labels of a line is the `fault` of its
-        sample.
+        sample, as are two lines of a picture with different labels. A picture that is listed again counts once.
 
         Raises:
-            DataError: the folder is missing, a picture is listed twice, or there is a fault in every line.
+            DataError: the folder is missing, or every sample has a fault.
         """
         if not folder.is_dir():
             raise DataError(f"{key}: {folder}: no such folder.")
         numbers = {task: {name: index for index, name in enumerate(names)} for task, names in (classes or {}).items()}
-        seen: dict[str, int] = {}
-        samples = []
+        samples: dict[str, Sample] = {}
+        lines: dict[str, int] = {}
+        again = []
         for row in self.rows:
-            if seen.setdefault(row.name, row.line) != row.line:
-                raise DataError(f"{self._where(row)}: '{row.name}' is listed already on line {seen[row.name]}.")
-            target, fault = None, ""
-            if classes is not None and not (fault := row.fault or self._unknown(row, numbers)):
-                target = {task: table[row.labels[task]] for task, table in numbers.items()}
-            samples.append(Sample(row.name, folder / row.name, target, fault=fault))
-        return some_usable(samples)
+            sample = self._sample(row, folder, None if classes is None else numbers)
+            known = samples.setdefault(row.name, sample)
+            if lines.setdefault(row.name, row.line) == row.line or known.fault:
+                continue
+            told = f"{self._where(row)}: '{row.name}' is listed already on line {lines[row.name]}"
+            if not sample.fault and sample.target == known.target:
+                again.append(told)
+            else:  # nobody knows which of the two is right
+                samples[row.name] = replace(known, target=None, fault=f"{told}, with other labels.")
+        if again:
+            more = f", as do {len(again) - 1} more lines" if len(again) > 1 else ""
+            logger.warning("%s; it counts once%s", again[0], more)
+        return some_usable(list(samples.values()))
+
+    def _sample(self, row: TaskRow, folder: Path, numbers: Mapping[str, Mapping[str, int]] | None) -> Sample:
+        """Of one line; without `numbers` its labels do not matter."""
+        target, fault = None, ""
+        if numbers is not None and not (fault := row.fault or self._unknown(row, numbers)):
+            target = {task: table[row.labels[task]] for task, table in numbers.items()}
+        return Sample(row.name, folder / row.name, target, fault=fault)
 
     def _where(self, row: TaskRow) -> str:
         return f"{CSV_KEY}: {self.source}, line {row.line}"

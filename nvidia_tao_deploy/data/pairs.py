@@ -155,6 +155,7 @@ def read_pairs(source: Path, images: Path, views: Lights, several: bool, labelle
             or hint
             or f"The first line must name the columns {','.join(wanted)}.",
         )
+    _refuse_several_lines(source, rows, list(places.values()))
     seen: set[str] = set()
     shared: dict[tuple[str, str], tuple[Path, ...]] = {}
     folders: dict[str, Path] = {}
@@ -176,6 +177,14 @@ def read_pairs(source: Path, images: Path, views: Lights, several: bool, labelle
             goldens = shared.get((golden, name)) or shared.setdefault((golden, name), views.paths(folder, name))
         samples.append(PairSample(shown, paths[0], target, paths, goldens, folder, row, fault=fault))
     return PairTable(source, header, tuple(tuple(cells) for _, cells in rows), tuple(samples))
+
+
+def _refuse_several_lines(source: Path, rows: list[tuple[int, list[str]]], columns: list[int]) -> None:
+    """A quote that is out of place swallows the lines up to the next one. Other columns may hold such text."""
+    for number, cells in rows:
+        if any("\n" in cell for column, cell in enumerate(cells) if column in columns):
+            first = number - "".join(cells).count("\n")
+            raise DataError(f"{source}, line {first}: not csv: a quote without an end on its line.")
 
 
 def _folder(images: Path, cell: str) -> Path:

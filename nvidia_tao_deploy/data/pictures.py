@@ -38,7 +38,12 @@ def is_picture(path: Path) -> bool:
 
 def _named_as_picture(name: str) -> bool:
     stem, dot, suffix = name.rpartition(".")
-    return bool(stem) and f"{dot}{suffix}".lower() in SUFFIXES and not name.startswith("._")
+    return bool(stem) and f"{dot}{suffix}".lower() in SUFFIXES and not is_shadow(name)
+
+
+def is_shadow(name: str) -> bool:
+    """Whether a file is one of those that macOS leaves beside each file on other file systems: '._name' for 'name'."""
+    return name.startswith("._")
 
 
 def list_pictures(folders: str | Path | Sequence[str | Path], recursive: bool = True, key: str = "") -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nvidia_tao_deploy.data.faults import some_usable
 from nvidia_tao_deploy.data.lines import natural_key, read_lines
-from nvidia_tao_deploy.data.pictures import picture_samples
+from nvidia_tao_deploy.data.pictures import is_shadow, picture_samples
 from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Sample
 
@@ -57,7 +57,7 @@ def labelled_plates(sources: Sequence[tuple[Path, Path]]) -> list[Sample]:
 
 
 def _warn_of_labels_alone(wanted: set[Path], folders: Sequence[Path]) -> None:
-    files = [file for folder in folders for file in sorted(folder.glob("*.txt"))]
+    files = [file for folder in folders for file in sorted(folder.glob("*.txt")) if not is_shadow(file.name)]
     alone = [file for file in files if file not in wanted]
     if alone:
         text = "%d of %d label files have no picture of their name; the first is %s"

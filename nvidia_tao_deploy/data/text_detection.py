@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.data.faults import some_usable
 from nvidia_tao_deploy.data.lines import natural_key, numbered
-from nvidia_tao_deploy.data.pictures import SUFFIXES, is_picture
+from nvidia_tao_deploy.data.pictures import SUFFIXES, is_picture, is_shadow
 from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Sample
 
@@ -194,7 +194,7 @@ def _pairs(entry: Path, form: TextFormat) -> Iterator[tuple[str, Path, Path | No
                 f"{KEY}: {entry}: no folder '{folder.name}' in it.",
                 hint="Give a folder with img/ and gt/, or a file that lists 'picture<TAB>ground truth' on each line.",
             )
-    alone = set(truths.glob(f"{form.prefix}*.txt"))
+    alone = {file for file in truths.glob(f"{form.prefix}*.txt") if not is_shadow(file.name)}
     for picture in sorted(filter(is_picture, pictures.iterdir()), key=lambda path: natural_key(path.name)):
         truth = _truth_of(picture, truths, form.prefix)
         alone.discard(truth or picture)

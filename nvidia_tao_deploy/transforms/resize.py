@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.transforms.geometry import Geometry
@@ -75,9 +76,12 @@ def nearest(classes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if classes.shape == tuple(size):
         return classes
     rows, columns = (_nearest_places(*pair) for pair in zip(classes.shape, size, strict=True))
+    if len(rows) > len(classes):  # whole rows are copied quickly: those that are added last
+        return classes.take(columns, axis=1).take(rows, axis=0)
     return classes.take(rows, axis=0).take(columns, axis=1)
 
 
+@lru_cache(maxsize=256)  # the pictures of a data set have few sizes
 def _nearest_places(old: int, new: int) -> np.ndarray:
     """For each of `new` pixels its place among `old` ones: steps are added up one by one, as Pillow does, because the
     sum decides where it comes next to a whole number."""
@@ -85,7 +89,9 @@ def _nearest_places(old: int, new: int) -> np.ndarray:
 
     steps = np.full(new, old / new)
     steps[0] /= 2
-    return np.minimum(np.cumsum(steps).astype(np.int64), old - 1)
+    places = np.minimum(np.cumsum(steps).astype(np.int64), old - 1)
+    places.setflags(write=False)  # the next call gets the same
+    return places
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,17 @@ def test_a_folder_that_is_not_in_the_list(tmp_path: Path, caplog: pytest.LogCapt
     assert samples[1].fault == f"{tmp_path / 'green/0.png'}: its folder 'green' is not in the class list."
 
 
+def test_folders_that_are_no_classes_are_told_beside_pictures_that_lie_about(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    colour_folders(tmp_path, per_class=1)
+    picture(tmp_path / "a.png")
+    labelled_pictures(tmp_path, ("blue", "red"), "key")
+    assert (
+        "not in the class list: green;" in caplog.text and "1 picture beside the class folders: a.png." in caplog.text
+    )
+
+
 def test_a_flat_folder(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     with pytest.raises(DataError, match="no class folders in it"):

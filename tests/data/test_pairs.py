@@ -80,6 +80,7 @@ def test_inference_needs_no_label(tmp_path: Path) -> None:
         ("", "the file is empty"),
         (HEADER, "no lines below the header"),
         (f'{HEADER}"u,g,a,PASS\n', "line 2: not csv"),
+        (f'{HEADER}u,g,a,PASS\nu,g,b,"PASS\nu,g,c,PASS\nu,g,d,"\n', "line 3: not csv: a quote without an end"),
     ],
 )
 def test_a_file_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:

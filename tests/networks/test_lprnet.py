@@ -279,6 +279,7 @@ def test_a_label_without_a_picture_is_told(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.add("one", "a.png", "a", "a")
     bench.add("two", "b.png", "b", "b")
+    (tmp_path / "two/label/._b.txt").write_bytes(b"\0")  # macOS leaves such files
     assert "no picture of their name" not in bench.run("evaluate").text
     (tmp_path / "two/label/z.txt").write_text("z")
     ran = bench.run("evaluate")

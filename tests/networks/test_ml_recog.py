@@ -311,6 +311,20 @@ def test_a_folder_that_is_not_in_the_class_map(colours: ColourRecognition) -> No
     assert not (colours.results / "trt_evaluate" / "results.json").exists()
 
 
+@pytest.mark.parametrize("subtask", ["evaluate", "inference"])
+def test_a_kept_gallery_does_not_stand_for_folders_that_are_no_classes_now(
+    colours: ColourRecognition, subtask: str
+) -> None:
+    file = colours.root / "classes.txt"
+    file.write_text("blue\ngreen\nred\n")
+    assert colours.run("evaluate", f"dataset.class_map={file}").code == 0
+    file.write_text("blue\ngreen\n")
+    ran = colours.run(subtask, f"dataset.class_map={file}")
+    assert ran.code == 3 and "3 of 9 samples of the gallery" in ran.err and "its folder 'red' is not in" in ran.err
+    file.write_text("blue\ngreen\nred\n")
+    assert "9 embeddings from" in colours.run("evaluate", f"dataset.class_map={file}").out, "it is still kept"
+
+
 def test_topk_beyond_the_gallery(colours: ColourRecognition) -> None:
     """Trap 7."""
     for subtask in ("evaluate", "inference"):

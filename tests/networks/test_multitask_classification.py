@@ -169,6 +169,22 @@ def test_a_line_without_usable_labels_stops_no_other(tmp_path: Path, line: str, 
     assert results.pop("num_failed") == 1 and results == pytest.approx(bench.accuracy())
 
 
+@pytest.mark.parametrize("label", ["old", "new"])
+def test_a_picture_that_is_listed_twice(tmp_path: Path, label: str) -> None:
+    """As in ocrnet: the same labels count once, others make a picture that cannot be used."""
+    bench = Bench(tmp_path)
+    row = bench.rows[3]
+    bench.rows.append(row | {"age": label})
+    same = row["age"] == label
+    ran = bench.run("evaluate", "-cm", bench.mapping)
+    where = f"line 23: '{row['fname']}' is listed already on line 5"
+    assert ran.code == (0 if same else 3) and where + ("; it counts once" if same else ", with other") in ran.text
+    assert same or "1 of 21 samples could not be used" in ran.err
+    ran = bench.run("inference", "-cm", bench.mapping)
+    assert ran.code == 0 and "it counts once" in ran.text
+    assert len((bench.results / "result.csv").read_text().splitlines()) == 22
+
+
 def test_a_failed_run_leaves_no_matrix_that_looks_new(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     assert bench.run("evaluate").code == 0
@@ -263,6 +279,8 @@ def test_pictures_outside_the_folder_are_not_replaced_by_drawn_ones(tmp_path: Pa
     ("content", "message"),
     [
         ("fname,age\ra.png,old\r", "line 1: not csv: new-line character"),
+        ('fname,age\na.png,old\n"b.png,old\nc.png,old\n', "the quote that begins on line 3 has no end there"),
+        ('fname,age\na.png,"old\nb.png,"old\nc.png,old\n', "the quote that begins on line 2 has no end there"),
         ('fname,age\n"a.png,old\n' + "b.png,old\n" * 20000, "not csv: field larger than field limit"),
     ],
 )
