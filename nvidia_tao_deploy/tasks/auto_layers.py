@@ -198,7 +198,7 @@ class _Search:
             return self._best - self._kpi(results)
         if comparison.agreement is not None:
             return 1.0 - comparison.agreement
-        return max(1.0 - item.cosine for item in comparison.outputs.values() if not item.whole)
+        return _distance(comparison)
 
     def _kpi(self, results: list[Any]) -> float:
         metric = copy.deepcopy(self._trial.metric)
@@ -208,15 +208,20 @@ class _Search:
         return float(next(iter(metric.compute().kpi.values())))
 
 
+def _distance(comparison: Comparison) -> float:
+    """1 - cosine of the worst output; where all outputs hold integers, the largest share of values that changed."""
+    floats = [1.0 - item.cosine for item in comparison.outputs.values() if not item.whole]
+    return max(floats or (1.0 - item.equal / max(item.count, 1) for item in comparison.outputs.values()))
+
+
 def _squared_error(exact: Outputs, found: Outputs) -> float:
-    """Sum over float outputs of squared error / squared reference; infinite for NaN and infinities of `found` where
-    the reference has numbers."""
+    """Sum over float outputs (all, where none is float) of squared error / squared reference; infinite for NaN and
+    infinities of `found` where the reference has numbers."""
     import numpy as np
 
     total = 0.0
-    for name, first in exact[0].items():
-        if first.dtype.kind != "f":
-            continue
+    floats = {name for name, first in exact[0].items() if first.dtype.kind == "f"}
+    for name in floats or exact[0]:
         error = size = 0.0
         for want, have in zip(exact, found, strict=True):
             if want[name].shape != have[name].shape:

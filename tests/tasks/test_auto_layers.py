@@ -17,6 +17,8 @@ from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.layers import label
 from nvidia_tao_deploy.graph.model import load
 from nvidia_tao_deploy.tasks import layer_variants
+from nvidia_tao_deploy.tasks.auto_layers import _distance, _squared_error
+from nvidia_tao_deploy.tasks.comparing import Comparison
 from tests.conftest import ColourJob
 from tests.graph import models
 from tests.makers import noise
@@ -288,6 +290,21 @@ def test_a_rule_for_a_plugin_holds_for_its_replacement() -> None:
         OnnxRuntimeBackend().build(
             models.attention(), BuildPlan("fp16", layers_precision=(LayerPrecision("/encoder/atention", "fp32"),))
         )
+
+
+def test_outputs_of_integers_alone() -> None:
+    """There is no cosine of ids: what counts is how many changed."""
+    exact = {"ids": np.arange(8), "count": np.array([3])}
+    found = {**exact, "ids": np.array([0, 1, 2, 3, 4, 5, 7, 6])}
+    comparison = Comparison()
+    comparison.update((exact, None), (found, None))
+    assert _distance(comparison) == pytest.approx(0.25)
+    assert _squared_error([exact], [found]) == pytest.approx(2 / 140)
+    scores = {"scores": np.array([1.0, 0.0])}  # beside floats, integers do not count
+    comparison = Comparison()
+    comparison.update(({**exact, **scores}, None), ({**found, **scores}, None))
+    assert _distance(comparison) == pytest.approx(0.0)
+    assert _squared_error([{**exact, **scores}], [{**found, **scores}]) == 0.0
 
 
 def test_nodes_of_functions_are_layers_too() -> None:
