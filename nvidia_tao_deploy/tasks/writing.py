@@ -21,19 +21,25 @@ from nvidia_tao_deploy.tasks.context import EXPERIMENT, Context
 logger = logging.getLogger(__name__)
 
 
+WAITING_BYTES = 2 << 30
+"""Pictures that wait for writers hold at most about so much memory, however many cores there are."""
+
+
 class Ordered:
-    """Writes on the worker threads, records in sample order, with a bounded number of samples waiting."""
+    """Writes on the worker threads, records in sample order, with a bounded number of samples, and of bytes in their
+    pictures, waiting."""
 
     def __init__(self, running: Pipeline, writers: Sequence[Writer]) -> None:
         self._running, self._writers = running, writers
         self._waiting: deque[tuple[Frame, Future[list[Any]]]] = deque()
-        self._limit = 4 * worker_count()
+        self._limit, self._bytes = 4 * worker_count(), 0
 
     def add(self, frame: Frame, prediction: Any) -> None:
         if not self._writers:
             return
         self._waiting.append((frame, self._running.submit(self._write, frame, prediction)))
-        while len(self._waiting) > self._limit:
+        self._bytes += _size(frame)
+        while len(self._waiting) > self._limit or (self._bytes > WAITING_BYTES and self._waiting):
             self._record()
 
     def drain(self) -> None:
@@ -45,8 +51,14 @@ class Ordered:
 
     def _record(self) -> None:
         frame, future = self._waiting.popleft()
+        self._bytes -= _size(frame)
         for writer, result in zip(self._writers, future.result(), strict=True):
             writer.record(frame, result)
+
+
+def _size(frame: Frame) -> int:
+    """Bytes of the picture that a frame keeps for its writers."""
+    return 0 if frame.picture is None else frame.picture.nbytes
 
 
 def finish(context: Context, writers: Sequence[Writer]) -> None:
