@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nvidia_tao_deploy.data.lines import read_lines
@@ -112,10 +113,10 @@ def labelled_pictures(root: Path, classes: tuple[str, ...], key: str, source: ob
             hint="Put the pictures of each class into a folder named after the class.",
         )
     numbers = {name: index for index, name in enumerate(classes)}
-    samples = []
-    for sample in picture_samples(root, key=key):
-        folder = sample.path.parent.name
-        samples.append(Sample(sample.name, sample.path, numbers.get(folder), fault=_fault(sample.path, root, numbers)))
+    samples = [
+        replace(sample, target=numbers.get(sample.path.parent.name), fault=_fault(sample.path, root, numbers))
+        for sample in picture_samples(root, key=key)
+    ]
     faulty = [sample for sample in samples if sample.fault]
     if faulty:
         beside = [sample.name for sample in faulty if sample.path.parent == root]

@@ -99,7 +99,7 @@ class GenTrtEngineSection:
         None, "timing cache: makes later builds faster; read when present, updated after each build"
     )
     batch_size: int = option(
-        -1, "fixed batch for a model with an open batch axis, where tensorrt.*_batch_size, the bounds, are not set"
+        -1, "fixed batch for a model with an open batch axis; no effect where tensorrt.*_batch_size say otherwise"
     )
     plugins: List[str] = option(
         [], "libraries (.so) with TensorRT plugins of your own; evaluate and inference load them, too"

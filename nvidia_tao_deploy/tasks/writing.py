@@ -19,8 +19,6 @@ from nvidia_tao_deploy.tasks import earlier
 from nvidia_tao_deploy.tasks.context import EXPERIMENT, Context
 
 logger = logging.getLogger(__name__)
-
-
 WAITING_BYTES = 2 << 30
 """Pictures that wait for writers hold at most about so much memory, however many cores there are."""
 
