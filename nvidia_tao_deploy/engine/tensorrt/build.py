@@ -344,9 +344,11 @@ def _set_layer(dialect: Dialect, layer: Any, dtype: str) -> None:
 
 
 def _computes_floats(dialect: Dialect, layer: Any) -> bool:
-    """Layers that hold constants, sizes, integers or truth values have no precision to choose."""
+    """Layers that hold constants, sizes, integers or truth values have no precision to choose; nor have Q/DQ nodes,
+    whose types are what says INT8."""
     kinds, types = dialect.trt.LayerType, dialect.trt.DataType
-    if layer.type in (kinds.CONSTANT, kinds.SHAPE) or layer.num_outputs == 0:
+    without = (kinds.CONSTANT, kinds.SHAPE, kinds.QUANTIZE, kinds.DEQUANTIZE)
+    if layer.type in without or layer.num_outputs == 0:
         return False
     tensors = [layer.get_output(index) for index in range(layer.num_outputs)]
     tensors += [layer.get_input(index) for index in range(layer.num_inputs)]
