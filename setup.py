@@ -75,7 +75,7 @@ setup(
     entry_points={
         "console_scripts": [
             "tao_deploy = tao_deploy.__main__:main",
-            *(f"{name} = nvidia_tao_deploy.cli:commands.{name}" for name in COMMANDS),
+            *(f"{name} = nvidia_tao_deploy.entry:commands.{name}" for name in COMMANDS),
         ]
     },
     classifiers=[

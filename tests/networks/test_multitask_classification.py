@@ -103,7 +103,12 @@ def test_tasks_whose_names_differ_in_characters_that_file_names_replace(tmp_path
 def test_names_of_files_that_tasks_could_share() -> None:
     """A task whose name needs no change keeps it, whatever the others are called."""
     assert file_stems(["colour", "kind-1"]) == {"colour": "colour", "kind-1": "kind-1"}
-    assert file_stems(["a b", "a_b", "2_a_b", "a:b"]) == {"a_b": "a_b", "2_a_b": "2_a_b", "a b": "3_a_b", "a:b": "4_a_b"}
+    assert file_stems(["a b", "a_b", "2_a_b", "a:b"]) == {
+        "a_b": "a_b",
+        "2_a_b": "2_a_b",
+        "a b": "3_a_b",
+        "a:b": "4_a_b",
+    }
 
 
 def test_grey_models(tmp_path: Path) -> None:

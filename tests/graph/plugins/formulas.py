@@ -216,17 +216,9 @@ def crop_and_resize(picture: np.ndarray, rois: np.ndarray, attributes: dict) -> 
         for r in range(rois.shape[1]):
             y1, x1, y2, x2 = rois[n, r].ravel()
             for i in range(high):
-                y = (
-                    y1 * bottom + F(i) * (y2 - y1) * bottom / F(high - 1)
-                    if high > 1
-                    else (y1 + y2) / F(2) * bottom
-                )
+                y = y1 * bottom + F(i) * (y2 - y1) * bottom / F(high - 1) if high > 1 else (y1 + y2) / F(2) * bottom
                 for j in range(wide):
-                    x = (
-                        x1 * right + F(j) * (x2 - x1) * right / F(wide - 1)
-                        if wide > 1
-                        else (x1 + x2) / F(2) * right
-                    )
+                    x = x1 * right + F(j) * (x2 - x1) * right / F(wide - 1) if wide > 1 else (x1 + x2) / F(2) * right
                     if 0 <= y <= height - 1 and 0 <= x <= width - 1:
                         out[n, r, :, i, j] = bilinear(picture[n], y, x)
     return [out]
