@@ -37,8 +37,8 @@ setup(
         "hydra-core>=1.3.2,<1.4",
         "numpy>=1.24",
         "omegaconf>=2.3,<2.4",
-        "onnx>=1.15",
-        "onnxruntime>=1.17",
+        "onnx>=1.19",
+        "onnxruntime>=1.21",
         "opencv-python-headless>=4.7",
         "pillow>=10.1",
         "pyclipper>=1.3",
@@ -75,7 +75,7 @@ setup(
     entry_points={
         "console_scripts": [
             "tao_deploy = tao_deploy.__main__:main",
-            *(f"{name} = nvidia_tao_deploy.cli:commands.{name}" for name in COMMANDS),
+            *(f"{name} = nvidia_tao_deploy.entry:commands.{name}" for name in COMMANDS),
         ]
     },
     classifiers=[

@@ -4,6 +4,6 @@
 
 import sys
 
-from nvidia_tao_deploy.cli import run_module
+from nvidia_tao_deploy.entry import module
 
-sys.exit(run_module(sys.argv[1:]))
+sys.exit(module())

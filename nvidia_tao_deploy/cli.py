@@ -41,18 +41,6 @@ logger = logging.getLogger("nvidia_tao_deploy")
 _BY_SIGNAL = (EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_HUNG_UP)
 
 
-class _Commands:
-    """One attribute per network command, for the console scripts: `commands.dino()` runs `dino`."""
-
-    def __getattr__(self, name: str) -> Callable[[], int]:
-        if name not in registry.COMMANDS:
-            raise AttributeError(name)
-        return lambda: program(name, sys.argv[1:])
-
-
-commands = _Commands()
-
-
 def program(command: str, argv: Sequence[str]) -> int:
     """`main` as the whole of a process: signals are an orderly end, output that nobody reads any more is no error, a
     build that cannot be stopped is left behind."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from nvidia_tao_deploy import cli, registry
+from nvidia_tao_deploy import entry, registry
 from nvidia_tao_deploy.cli_arguments import parse
 from nvidia_tao_deploy.errors import SpecError
 from tests.conftest import ColourJob
@@ -167,9 +167,9 @@ def test_module_lists_networks_and_suggests() -> None:
 
 
 def test_console_scripts() -> None:
-    assert callable(cli.commands.dino)
+    assert callable(entry.commands.dino)
     with pytest.raises(AttributeError):
-        _ = cli.commands.nothing
+        _ = entry.commands.nothing
 
 
 def test_spec_is_looked_for_in_the_current_folder(colours: ColourJob) -> None:
@@ -524,6 +524,29 @@ def test_after_a_signal_python_is_not_torn_down(colours: ColourJob, number: int,
     assert ran.returncode == code, ran.stdout + ran.stderr
     assert "Execution status: FAIL" in ran.stdout and "torn down" not in ran.stdout
     assert colours.status("evaluate")[-1]["status"] == "FAILURE"
+
+
+AT_ONCE = """
+import os, runpy, signal, sys
+class Interrupt:
+    def find_spec(self, name, *more):
+        if name == "nvidia_tao_deploy.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+"""
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "runpy.run_module('nvidia_tao_deploy', run_name='__main__', alter_sys=True)",
+        "from nvidia_tao_deploy.entry import commands; sys.exit(commands.dino())",
+    ],
+)
+def test_interrupted_while_the_front_end_is_imported(start: str) -> None:
+    line = [sys.executable, "-c", f"{AT_ONCE}{start}", "dino", "--help"]
+    ran = subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "")
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.1, 0.15, 0.2, 0.25, 0.3])

@@ -50,7 +50,7 @@ def layer(module: str) -> str:
         "engine": "running", "pipeline": "running",
         "networks": "networks", "registry": "registry", "tasks": "tasks",
         "cli": "front", "cli_arguments": "front", "cli_flags": "front", "cli_help": "front",
-        "cli_agnostic": "front", "__main__": "front",
+        "cli_agnostic": "front", "entry": "front", "__main__": "front",
     }  # fmt: skip
     return table[head]
 

@@ -70,8 +70,8 @@ def picture_samples(folders: str | Path | Sequence[str | Path], recursive: bool 
     return [Sample(name=name, path=path) for name, (_, path) in zip(names, found, strict=True)]
 
 
-def distinct(names: Iterable[str]) -> list[str]:
-    """The names, those that were there before prefixed by a number: a, 2/a, 3/a."""
+def distinct(names: Iterable[str], mark: str = "/") -> list[str]:
+    """The names, those that were there before prefixed by a number and `mark`: a, 2/a, 3/a."""
     seen: set[str] = set()
     counts: Counter[str] = Counter()
     result = []
@@ -79,7 +79,7 @@ def distinct(names: Iterable[str]) -> list[str]:
         name = plain
         while name in seen:
             counts[plain] += 1
-            name = f"{counts[plain] + 1}/{plain}"
+            name = f"{counts[plain] + 1}{mark}{plain}"
         seen.add(name)
         result.append(name)
     return result

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from nvidia_tao_deploy.data.pictures import distinct
 from nvidia_tao_deploy.files import MATRIX_FILE
 from nvidia_tao_deploy.metrics.classification import TopK
 from nvidia_tao_deploy.network import Frame, Report, Table
@@ -43,8 +44,14 @@ class TaskAccuracy:
         ]
         pictures = next(iter(reports.values())).results["num_samples"]
         rows = (*accuracy.items(), ("pictures", pictures))
-        files = {
-            f"{re.sub(r'[^A-Za-z0-9_.-]', '_', task)}_{MATRIX_FILE}": report.files[MATRIX_FILE]
-            for task, report in reports.items()
-        }
+        stems = file_stems(reports)
+        files = {f"{stems[task]}_{MATRIX_FILE}": report.files[MATRIX_FILE] for task, report in reports.items()}
         return Report(accuracy, accuracy, (*tables, Table("Accuracy", ("task", "value"), rows)), files)
+
+
+def file_stems(tasks: Iterable[str]) -> dict[str, str]:
+    """A file name for each task: the task's own, with `_` for what is not safe in file names. Where tasks would share
+    one, it goes to the task whose own name it is; the others get a number before it: `a_b`, `2_a_b`."""
+    plain = {task: re.sub(r"[^A-Za-z0-9_.-]", "_", task) for task in tasks}
+    ordered = sorted(plain, key=lambda task: (plain[task] != task, task))
+    return dict(zip(ordered, distinct((plain[task] for task in ordered), "_"), strict=True))

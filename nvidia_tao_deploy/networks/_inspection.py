@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional  # noqa: UP035  (see spec.common)
 
-from nvidia_tao_deploy.data.pairs import GoldenFolders, Lights, PairTable, first_table, lights, read_pairs
+from nvidia_tao_deploy.data.pairs import GoldenFolders, Lights, PairSample, PairTable, first_table, lights, read_pairs
 from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.errors import DataError, EngineError, SpecError
 from nvidia_tao_deploy.network import Decode, Evaluation, Inference
@@ -152,11 +152,30 @@ class Inspection:
         key, source = found
         logger.info("gen_trt_engine takes the pairs of %s (%s.csv_path)", source, key)
         several = self.golden_count > 1
-        return [
+        samples = [
             sample
             for folder in folders
             for sample in read_pairs(source, Path(folder), self.views, several, False, key).samples
         ]
+        self._some_usable(samples, f"{key}.csv_path: {source}")
+        return samples
+
+    def _some_usable(self, samples: list[PairSample], where: str) -> None:
+        """Raises DataError where no row can be used, with what is wrong with the first. Stops at one that can."""
+        problem = ""
+        for sample in samples:
+            found = sample.fault or next(
+                (f"{file}: no such picture" for file in sample.files() if not file.is_file()), ""
+            )
+            if not found:
+                return
+            problem = problem or found.rstrip(".")
+        picture = f"object_name{self.views.ends[0]}{self.views.suffix}"
+        raise DataError(
+            f"{where}: no row can be used for calibration; the first: {problem}.",
+            hint=f"Each row needs a cell for every column, and the pictures cal_image_dir/input_path/{picture} and "
+            f"cal_image_dir/golden_path/{picture}: correct the csv file, or cal_image_dir.",
+        )
 
     def evaluation(self, name: str, decode: Decode, margin: float) -> Evaluation:
         from nvidia_tao_deploy.metrics.inspection import InspectionMetric

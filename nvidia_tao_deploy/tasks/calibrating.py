@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.data.pictures import picture_samples
-from nvidia_tao_deploy.engine.calibration import obtain, qat
+from nvidia_tao_deploy.engine.calibration import cache, obtain, qat
 from nvidia_tao_deploy.engine.calibration.obtain import SECTION
 from nvidia_tao_deploy.engine.contract import DYNAMIC, BuildPlan, Calibration, TensorInfo
 from nvidia_tao_deploy.errors import BuildError, DataError, EngineError, SpecError
@@ -72,8 +72,8 @@ def calibration(context: Context, model: Model) -> Calibration | None:
 
 
 def record(plan: BuildPlan) -> dict[str, Any] | None:
-    """What the engine's json says about where ranges come from; None for engines that have none, and for calibration
-    without a cache file."""
+    """What the engine's json says about where ranges come from: of a cache, what its own json says, and nothing more
+    where none describes it. None for engines that have none, and for calibration without a cache file."""
     wanted = plan.calibration
     if plan.precision not in QUANTISED or wanted is None:
         return None
@@ -81,11 +81,11 @@ def record(plan: BuildPlan) -> dict[str, Any] | None:
         return {"algorithm": qat.ALGORITHM, **wanted.facts}
     if wanted.cache_file is None or not wanted.cache_file.is_file():
         return None
+    known = cache.read_facts(wanted.cache_file, told=True)
     return {
         "cache": str(wanted.cache_file),
         "cache_sha256": hashlib.sha256(wanted.cache_file.read_bytes()).hexdigest(),
-        "algorithm": wanted.algorithm,
-        **wanted.facts,
+        **({"made_from": "unknown"} if known is None else {key: known[key] for key in known if key != "format"}),
     }
 
 

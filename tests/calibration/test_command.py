@@ -100,6 +100,20 @@ def test_cache_from_elsewhere_is_used_with_a_warning(int8: Int8Job) -> None:
     assert ran.code == 0 and "no record of what it was made from, so it is used as it is (2 tensors)" in ran.text
     assert "no range for 7 of the model's 8 activations: input, scaled" in ran.text
     assert int8.cache.read_text() == text and not int8.facts.exists()
+    about = strict_json(int8.engine.with_name("tiny.engine.json").read_text())["calibration"]
+    assert about.keys() == {"cache", "cache_sha256", "made_from"}, "nobody knows with what data it was made"
+
+
+def test_cache_that_was_changed_counts_as_one_from_elsewhere(int8: Int8Job) -> None:
+    """Its json is about another content; the engine's json does not repeat it."""
+    assert int8.build().code == 0
+    first, *ranges = int8.cache.read_text().splitlines(keepends=True)
+    int8.cache.write_text(first + "".join(reversed(ranges)))
+    ran = int8.build()
+    assert ran.code == 0 and "no record of what it was made from, so it is used as it is" in ran.text
+    assert ran.text.count("is about another content of") == 1 and "cal_force=true calibrates again" in ran.text
+    about = strict_json(int8.engine.with_name("tiny.engine.json").read_text())["calibration"]
+    assert about["made_from"] == "unknown" and "data" not in about
 
 
 def test_cache_of_another_network_is_refused(int8: Int8Job) -> None:

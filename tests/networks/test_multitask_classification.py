@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score
 
 from nvidia_tao_deploy.data.multitask import read_task_table
 from nvidia_tao_deploy.errors import DataError
+from nvidia_tao_deploy.metrics.multitask import file_stems
 from tests.makers import Ran, noise, run_here, status_lines, strict_json
 from tests.networks import linear
 
@@ -82,6 +83,32 @@ def test_evaluate(tmp_path: Path, channels_last: bool) -> None:
     assert bench.found() == pytest.approx(bench.accuracy())
     assert all((bench.results / f"{task}_confusion_matrix.png").is_file() for task in CLASSES)
     assert status_lines(bench.results)[-1]["kpi"] == pytest.approx(bench.accuracy())
+
+
+def test_tasks_whose_names_differ_in_characters_that_file_names_replace(tmp_path: Path) -> None:
+    outputs = {"a": 4, "b": 2, "c": 3}
+    bench = Bench(tmp_path, outputs)
+    named = dict(zip(["a b", "a/b", "a_b"], CLASSES, strict=True))  # sorted, as the outputs are
+    bench.rows = [{"fname": row["fname"], **{new: row[old] for new, old in named.items()}} for row in bench.rows]
+    numbers = {new: {str(index): name for index, name in enumerate(CLASSES[old])} for new, old in named.items()}
+    bench.mapping.write_text(json.dumps({"tasks": list(named), "class_mapping": numbers}))
+    bench.heads.update({name: len(CLASSES[old]) for name, old in zip(outputs, CLASSES, strict=True)})
+    ran = bench.run("evaluate", "-cm", bench.mapping)
+    assert ran.code == 0, ran.text
+    files = sorted(file.name for file in bench.results.glob("*_confusion_matrix.png"))
+    assert files == [f"{stem}_confusion_matrix.png" for stem in ("2_a_b", "3_a_b", "a_b")]
+    assert set(bench.found()) == set(named)
+
+
+def test_names_of_files_that_tasks_could_share() -> None:
+    """A task whose name needs no change keeps it, whatever the others are called."""
+    assert file_stems(["colour", "kind-1"]) == {"colour": "colour", "kind-1": "kind-1"}
+    assert file_stems(["a b", "a_b", "2_a_b", "a:b"]) == {
+        "a_b": "a_b",
+        "2_a_b": "2_a_b",
+        "a b": "3_a_b",
+        "a:b": "4_a_b",
+    }
 
 
 def test_grey_models(tmp_path: Path) -> None:

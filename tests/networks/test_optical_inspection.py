@@ -276,6 +276,30 @@ def test_int8_names_the_folder_s_own_key(bench: Bench) -> None:
     assert ran.code == 3 and f"{folder}: /nothing: no such folder." in ran.err and "images_dir" not in ran.err
 
 
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("units/,golden/,{}", "other.csv, line 2: 3 cells; the header has 4."),
+        ("nowhere/,golden/,{},PASS", "images/nowhere/000_Low.png: no such picture."),
+    ],
+)
+def test_int8_with_a_csv_of_which_no_row_can_be_used(bench: Bench, row: str, problem: str) -> None:
+    """The folders of pictures are right: it is the csv file, and its first row, that are named."""
+    other = bench.folder / "other.csv"
+    rows = [row.format(f"{number:03d}") for number in range(20)]
+    other.write_text("\n".join(["input_path,golden_path,object_name,label", *rows]), encoding="utf-8")
+    ran = bench.run(
+        "gen_trt_engine",
+        "gen_trt_engine.tensorrt.data_type=INT8",
+        f"gen_trt_engine.tensorrt.calibration.cal_image_dir=[{bench.folder / 'images'}]",
+        "gen_trt_engine.tensorrt.calibration.cal_batches=5",
+        f"dataset.train_dataset.csv_path={other}",
+    )
+    assert ran.code == 3, ran.text
+    assert f"dataset.train_dataset.csv_path: {other}: no row can be used for calibration; the first: " in ran.err
+    assert problem in ran.err and "cal_image_dir/input_path/object_name_Low.png" in ran.err
+
+
 def test_int8_takes_pairs(bench: Bench) -> None:
     """Two inputs are calibrated by the same preparation that runs."""
     overrides = [

@@ -138,18 +138,21 @@ def write(path: Path, content: str | bytes, facts: Mapping[str, Any]) -> None:
     write_together({path: data, facts_path(path): to_json(bound, indent=2) + "\n"})
 
 
-def read_facts(path: Path) -> dict[str, Any] | None:
-    """What a cache was made from; None when nothing (or nothing about this very content) is beside it."""
+def read_facts(path: Path, told: bool = False) -> dict[str, Any] | None:
+    """What a cache was made from; None when nothing (or nothing about this very content) is beside it. A warning says
+    why a json is left aside, unless that was `told` before."""
     beside = facts_path(path)
     if not beside.is_file():
         return None
     try:
         facts = json.loads(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        logger.warning("%s: cannot be read and is left aside: %s", beside, error)
+        if not told:
+            logger.warning("%s: cannot be read and is left aside: %s", beside, error)
         return None
     if not isinstance(facts, dict) or facts.get("cache_sha256") != hashlib.sha256(_content(path)).hexdigest():
-        logger.warning("%s is about another content of %s, and is left aside", beside, path.name)
+        if not told:
+            logger.warning("%s is about another content of %s, and is left aside", beside, path.name)
         return None
     return facts
 

@@ -210,22 +210,15 @@ def bilinear(picture: np.ndarray, y: float, x: float) -> np.ndarray:
 def crop_and_resize(picture: np.ndarray, rois: np.ndarray, attributes: dict) -> list[np.ndarray]:
     batch, channels, height, width = picture.shape
     high, wide = attributes["crop_height"], attributes["crop_width"]
+    bottom, right = F(height - 1), F(width - 1)  # NumPy 1 makes float64 of a float32 and a Python number
     out = np.zeros((batch, rois.shape[1], channels, high, wide), F)
     for n in range(batch):
         for r in range(rois.shape[1]):
             y1, x1, y2, x2 = rois[n, r].ravel()
             for i in range(high):
-                y = (
-                    y1 * (height - 1) + i * (y2 - y1) * (height - 1) / (high - 1)
-                    if high > 1
-                    else (y1 + y2) / 2 * (height - 1)
-                )
+                y = y1 * bottom + F(i) * (y2 - y1) * bottom / F(high - 1) if high > 1 else (y1 + y2) / F(2) * bottom
                 for j in range(wide):
-                    x = (
-                        x1 * (width - 1) + j * (x2 - x1) * (width - 1) / (wide - 1)
-                        if wide > 1
-                        else (x1 + x2) / 2 * (width - 1)
-                    )
+                    x = x1 * right + F(j) * (x2 - x1) * right / F(wide - 1) if wide > 1 else (x1 + x2) / F(2) * right
                     if 0 <= y <= height - 1 and 0 <= x <= width - 1:
                         out[n, r, :, i, j] = bilinear(picture[n], y, x)
     return [out]
@@ -243,7 +236,7 @@ def multilevel_crop(rois: np.ndarray, maps: list[np.ndarray], attributes: dict) 
             area, level = (y2 - y1) * (x2 - x1), 0
             while level < 4 and area > 224 * 224 / 4 * 4**level:
                 level += 1
-            scale, source = 2 ** (level + 2), maps[level][n]
+            scale, source = F(2 ** (level + 2)), maps[level][n]
             part = F(1) / F(pooled)
             for i in range(pooled):
                 y = F(float(y1 / scale) + float((y2 / scale - y1 / scale) * part) * (i + 0.5))
