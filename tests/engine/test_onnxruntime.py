@@ -192,3 +192,28 @@ def test_a_plugin_in_the_users_own_model(in_function: bool, external: bool, tmp_
     with load_engine(path) as engine:
         found = engine.infer({"x": x})["y"]
     np.testing.assert_allclose(found, x.repeat(2, axis=2).repeat(2, axis=3) + 1, atol=1e-6)
+
+
+def test_float_weights_between_pairs_stay_float(tmp_path: Path) -> None:
+    """Channels of very different size: one scale for all of them would leave nothing of the small one."""
+    weights = np.stack([np.full((3, 1, 1), size, np.float32) for size in (1000.0, 0.5)])
+    constants = {"w": weights, "sx": np.float32(1 / 127), "sy": np.float32(0.25), "zero": np.int8(0)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "sx", "zero"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "sx", "zero"], ["xd"]),
+        helper.make_node("Conv", ["xd", "w"], ["c"]),
+        helper.make_node("QuantizeLinear", ["c", "sy", "zero"], ["cq"]),
+        helper.make_node("DequantizeLinear", ["cq", "sy", "zero"], ["cd"]),
+        helper.make_node("Mul", ["cd", "cd"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 8, 8])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )  # fmt: skip
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    value = np.full((1, 3, 8, 8), 0.9, np.float32)
+    with load_engine(path) as engine:
+        found = engine.infer({"x": value})["y"]
+    np.testing.assert_allclose(found[0, 1], 1.25**2, rtol=0, atol=1e-6)  # 3 x 0.5 x 0.9 is 1.35, in steps of 0.25

@@ -27,6 +27,9 @@ FLOAT_QDQ = "tao_deploy.float_qdq"
 """Mark in the metadata of models that we quantised: their biases are float, so no integer kernel takes them."""
 CLIP_FUSIONS = ["ClipQuantRewrite", "ReluQuantRewrite"]
 """ONNX Runtime 1.32 merges a Clip into the QuantizeLinear behind it, and fails when that is FP8."""
+WEIGHT_QUANTISER = "WeightBiasQuantization"
+"""ONNX Runtime 1.32 makes INT8 weights, with one scale for all channels, of a layer's float ones between Q/DQ pairs.
+Whoever left them in float meant it."""
 THREADS_VARIABLE = "TAO_DEPLOY_THREADS"
 NO_BF16 = "ONNX Runtime has hardly any BF16 kernels for CPUs: use FP32 or FP16 here; TensorRT 10 and RTX have BF16."
 _DTYPES = {
@@ -178,14 +181,12 @@ def session(model: bytes | str, verbose: bool = False, profile: str = "") -> Any
     options = session_options(verbose)
     if profile:
         options.enable_profiling, options.profile_file_prefix = True, profile
-    without: list[str] = []
+    without = [WEIGHT_QUANTISER]
     if isinstance(model, bytes) and FLOAT_QDQ.encode() in model:
         # our Q/DQ pairs stand around float kernels: what ONNX Runtime does for integer ones would only slow them down
         options.add_session_config_entry("session.disable_quant_qdq", "1")
-        without = CLIP_FUSIONS
-    return onnxruntime.InferenceSession(
-        model, options, providers=["CPUExecutionProvider"], disabled_optimizers=without or None
-    )
+        without += CLIP_FUSIONS
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], disabled_optimizers=without)
 
 
 def _info(argument: Any) -> TensorInfo:

@@ -17,10 +17,10 @@ import onnx
 from nvidia_tao_deploy.engine.calibration import explicit, obtain, overflow
 from nvidia_tao_deploy.engine.contract import BuildPlan, Built, LayerPrecision
 from nvidia_tao_deploy.engine.tensorrt import calibrator as calibrating
-from nvidia_tao_deploy.engine.tensorrt import cuda, log, progress, timing_cache, turns
+from nvidia_tao_deploy.engine.tensorrt import cuda, layer_rules, log, progress, timing_cache, turns
 from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, TENSORRT_RTX, Dialect
 from nvidia_tao_deploy.errors import BuildError, SpecError, did_you_mean
-from nvidia_tao_deploy.graph import layers, lowering, plugins, precision
+from nvidia_tao_deploy.graph import gates, layers, lowering, plugins, precision
 from nvidia_tao_deploy.graph.editing import attributes
 from nvidia_tao_deploy.graph.layers import label
 from nvidia_tao_deploy.graph.model import PROTOBUF_LIMIT, all_nodes, is_quantised, on_disk, proto_bytes
@@ -84,7 +84,8 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     parser = dialect.trt.OnnxParser(network, tensorrt_log)
     _parse(dialect, parser, model)
     config = builder.create_builder_config()
-    _configure(dialect, builder, network, config, model, plan, quantised, strongly_typed)
+    kept = gates.find(model) if feeder is not None else None
+    _configure(dialect, builder, network, config, model, plan, quantised, strongly_typed, kept)
     if feeder is not None:
         config.int8_calibrator = calibrator
         calibrating.add_profile(builder, network, config, feeder)
@@ -99,6 +100,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         "precision": plan.precision,
         **typing,
         "quantised_model": own_ranges,
+        **({"gates_not_int8": len(kept.inside)} if kept is not None else {}),
         "network_layers": network.num_layers,
         "workspace_mb": plan.workspace_mb,
         "plugin_rewrites": rewrites,
@@ -265,6 +267,7 @@ def _configure(
     plan: BuildPlan,
     quantised: bool,
     strongly_typed: bool,
+    kept: gates.Gates | None = None,
 ) -> None:
     trt = dialect.trt
     dialect.set_workspace(config, plan.workspace_mb * MEGABYTE)
@@ -272,7 +275,7 @@ def _configure(
     if not plan.tf32:
         config.clear_flag(trt.BuilderFlag.TF32)
     if not strongly_typed:
-        _set_precision(dialect, network, config, model, plan, quantised)
+        _set_precision(dialect, network, config, model, plan, quantised, kept)
     _set_tactic_sources(dialect, config, plan)
     if plan.profiles:
         _add_profile(builder, network, config, plan)
@@ -281,7 +284,13 @@ def _configure(
 
 
 def _set_precision(
-    dialect: Dialect, network: Any, config: Any, model: onnx.ModelProto, plan: BuildPlan, quantised: bool
+    dialect: Dialect,
+    network: Any,
+    config: Any,
+    model: onnx.ModelProto,
+    plan: BuildPlan,
+    quantised: bool,
+    kept: gates.Gates | None = None,
 ) -> None:
     """The weakly typed route: flags allow a precision, the builder chooses by time."""
     wanted = {plan.precision} if plan.precision in _FLAGS else set()
@@ -295,7 +304,7 @@ def _set_precision(
         wanted.add("int8")
     if _has_half(model):
         wanted.add("fp16")  # what the model itself states
-    wanted |= _set_layers(dialect, network, config, plan)
+    wanted |= layer_rules.apply(dialect, network, config, plan, kept)
     for name in sorted(wanted):
         dialect.set_flag(config, _FLAGS[name])
 
@@ -311,51 +320,6 @@ def _has_half(model: onnx.ModelProto) -> bool:
             if node.op_type == "Cast"
             for attribute in node.attribute
         )
-    )
-
-
-def _set_layers(dialect: Dialect, network: Any, config: Any, plan: BuildPlan) -> set[str]:
-    """Apply `layers_precision`; returns the reduced precisions that it needs."""
-    if not plan.layers_precision:
-        return set()
-    all_layers = [network.get_layer(index) for index in range(network.num_layers)]
-    asked = layers.match(plan.layers_precision, [layer.name for layer in all_layers])
-    for dtype in set(asked.values()):
-        if dialect.data_type(dtype) is None:
-            raise BuildError(f"{layers.KEY}: {dialect} has no {dtype.upper()}")
-    default = "fp32" if plan.precision == "fp32" else ""  # FP32 with exceptions: the rest must not drift
-    count = 0
-    for layer in all_layers:
-        dtype = asked.get(layer.name, default)
-        if dtype and _computes_floats(dialect, layer):
-            _set_layer(dialect, layer, dtype)
-            count += layer.name in asked
-    dialect.set_flag(config, "PREFER_PRECISION_CONSTRAINTS")
-    logger.info("layers_precision: %d layers set", count)
-    return {dtype for dtype in asked.values() if dtype in _FLAGS}
-
-
-def _set_layer(dialect: Dialect, layer: Any, dtype: str) -> None:
-    data_type = dialect.data_type(dtype)
-    layer.precision = data_type
-    for index in range(layer.num_outputs):
-        if not layer.get_output(index).is_network_output:  # those keep the type that the model states
-            layer.set_output_type(index, data_type)
-
-
-def _computes_floats(dialect: Dialect, layer: Any) -> bool:
-    """Layers that hold constants, sizes, integers or truth values have no precision to choose; nor have Q/DQ nodes,
-    whose types are what says INT8."""
-    kinds, types = dialect.trt.LayerType, dialect.trt.DataType
-    without = (kinds.CONSTANT, kinds.SHAPE, kinds.QUANTIZE, kinds.DEQUANTIZE)
-    if layer.type in without or layer.num_outputs == 0:
-        return False
-    tensors = [layer.get_output(index) for index in range(layer.num_outputs)]
-    tensors += [layer.get_input(index) for index in range(layer.num_inputs)]
-    tensors = [tensor for tensor in tensors if tensor is not None]
-    whole = {types.INT32, types.BOOL, getattr(types, "INT64", None), getattr(types, "UINT8", None)}
-    return not any(tensor.is_shape_tensor for tensor in tensors) and all(
-        layer.get_output(index).dtype not in whole for index in range(layer.num_outputs)
     )
 
 
