@@ -31,7 +31,6 @@ from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.cli import main as command
 from nvidia_tao_deploy.engine.calibration import cache
 from nvidia_tao_deploy.graph import gates, quantise
-from nvidia_tao_deploy.graph.layers import label
 from nvidia_tao_deploy.graph.plugins import standard
 from nvidia_tao_deploy.network import Table
 
@@ -80,16 +79,14 @@ def with_pairs(model: onnx.ModelProto, amax: Mapping[str, float], names: Collect
 def variants(model: onnx.ModelProto, amax: Mapping[str, float]) -> dict[str, onnx.ModelProto]:
     """FP32, the Q/DQ model, and that with further values stored as INT8."""
     found = gates.find(model)
-    outputs = {label(node): node.output[0] for node in model.graph.node}
-    entering = {outputs[name] for name in found.sources}
-    steps = {outputs[name] for name in found.inside - found.ends}
+    steps = found.inside - found.ends
     values = storable(model)
     quantised, _ = quantise.quantise(model, amax)
     return {
         "FP32": model,
         "Q/DQ: what convolutions and linear layers take": quantised,
         "every value but the steps of gates": with_pairs(quantised, amax, values - steps),
-        "every value but gates and what enters them": with_pairs(quantised, amax, values - steps - entering),
+        "every value but gates and what enters them": with_pairs(quantised, amax, values - steps - found.sources),
         "Q/DQ and the steps of gates": with_pairs(quantised, amax, steps),
     }
 

@@ -18,14 +18,12 @@ from dataclasses import dataclass
 import onnx
 
 from nvidia_tao_deploy.errors import BuildError
-from nvidia_tao_deploy.graph.editing import GraphReader
-from nvidia_tao_deploy.graph.layers import label
 from nvidia_tao_deploy.graph.quantise import activations, needed, same_values
 
 POINTWISE = frozenset(
     {
         "Abs", "Add", "Clip", "Div", "Elu", "Erf", "Exp", "HardSigmoid", "LeakyRelu", "Log", "Max", "Min", "Mul", "Neg",
-        "Pow", "PRelu", "Relu", "Sigmoid", "Softplus", "Sub", "Tanh",
+        "Pow", "PRelu", "Reciprocal", "Relu", "Sigmoid", "Softplus", "Sub", "Tanh",
     }
 )  # fmt: skip
 """Operators that compute each element by itself."""
@@ -42,18 +40,21 @@ LONGEST = 16
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """Labels of nodes, as `layers_precision` names them.
+    """Names of values: a node may become several layers of TensorRT's, but the last of them gives the node's value.
 
     Attributes:
-        sources: nodes whose result enters a gate, and the layer whose result they scale or shift: what they give is
-            not to be stored as INT8, whatever they compute in.
-        inside: nodes of gates, and the scales and shifts by constants that follow: not to compute in INT8.
-        ends: those of `inside` whose result may be stored as INT8: a quantised layer takes it so.
+        sources: what enters a gate, and the layer's result that this scales or shifts: not to be stored as INT8,
+            whatever computes it.
+        inside: what nodes of gates give, and the scales and shifts by constants that follow: not to be computed in
+            INT8.
+        ends: those of `inside` that may be stored as INT8: a quantised layer takes them so.
+        values: all float32 values of the model.
     """
 
-    sources: frozenset[str]
-    inside: frozenset[str]
-    ends: frozenset[str]
+    sources: frozenset[str] = frozenset()
+    inside: frozenset[str] = frozenset()
+    ends: frozenset[str] = frozenset()
+    values: frozenset[str] = frozenset()
 
 
 def find(model: onnx.ModelProto) -> Gates:
@@ -65,7 +66,7 @@ class _Finder:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.nodes = list(model.graph.node)
         self.moving = set(activations(model))
-        self.makers = GraphReader(model).producers
+        self.makers = {name: node for node in self.nodes for name in node.output}
         self.takers: dict[str, list[onnx.NodeProto]] = {}
         for node in self.nodes:
             for name in set(node.input):
@@ -84,11 +85,11 @@ class _Finder:
                 continue
             entry, steps = found
             steps = [*steps, node, *self._tail(node)]
-            inside.update(label(step) for step in steps)
+            inside.update(step.output[0] for step in steps)
             if steps[-1].output[0] in self.quantised:
-                ends.add(label(steps[-1]))
-            sources.update(label(maker) for maker in self._sources(entry))
-        return Gates(frozenset(sources - inside), frozenset(inside), frozenset(ends - sources))
+                ends.add(steps[-1].output[0])
+            sources.update(self._sources(entry))
+        return Gates(frozenset(sources - inside), frozenset(inside), frozenset(ends - sources), frozenset(self.moving))
 
     def _gate(self, node: onnx.NodeProto) -> tuple[str, list[onnx.NodeProto]] | None:
         """What enters the gate that ends in this node, and the nodes between; None where it ends none."""
@@ -130,10 +131,10 @@ class _Finder:
             open_names += self._operands(maker)
         return list(steps.values())
 
-    def _sources(self, entry: str) -> Iterator[onnx.NodeProto]:
-        """Who makes a value: scales and shifts by constants, and what they are of."""
+    def _sources(self, entry: str) -> Iterator[str]:
+        """A value, and what it scales or shifts by constants; not the model's inputs, which no layer makes."""
         while (maker := self.makers.get(entry)) is not None:
-            yield maker
+            yield entry
             operands = self._operands(maker)
             if maker.op_type not in SCALING or len(operands) != 1 or self.uses[operands[0]] != 1:
                 return

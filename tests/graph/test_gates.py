@@ -32,6 +32,9 @@ GELU_BY_TANH: list[Step] = [
     ("Pow", "x three", "p"), ("Mul", "p half", "q"), ("Add", "x q", "r"), ("Mul", "r two", "t"), ("Tanh", "t", "u"),
     ("Add", "u one", "v"), ("Mul", "half x", "h"), ("Mul", "h v", "y"),
 ]  # fmt: skip
+SWISH_BY_EXP: list[Step] = [
+    ("Neg", "x", "n"), ("Exp", "n", "e"), ("Add", "e one", "a"), ("Reciprocal", "a", "r"), ("Mul", "x r", "y"),
+]  # fmt: skip
 MISH: list[Step] = [("Softplus", "x", "p"), ("Tanh", "p", "t"), ("Mul", "x t", "y")]
 WHOLE: list[Step] = [("HardSwish", "x", "y")]
 SCALED: list[Step] = [("HardSwish", "x", "m"), ("Mul", "m half", "n"), ("Add", "n one", "y")]
@@ -39,7 +42,7 @@ SCALED: list[Step] = [("HardSwish", "x", "m"), ("Mul", "m half", "n"), ("Add", "
 ALL = {
     "swish": SWISH, "swish with beta": SWISH_WITH_BETA, "hard-swish": HARD_SWISH, "x hardsigmoid(x)": HARD_SIGMOID,
     "gelu": GELU, "gelu, half first": GELU_HALF_FIRST, "gelu by tanh": GELU_BY_TANH, "mish": MISH,
-    "one operator": WHOLE, "scaled afterwards": SCALED,
+    "swish by exp": SWISH_BY_EXP, "one operator": WHOLE, "scaled afterwards": SCALED,
 }  # fmt: skip
 
 
@@ -64,7 +67,7 @@ def network(
 def test_gates_as_exporters_write_them(steps: list[Step]) -> None:
     found = gates.find(network(steps))
     assert found.inside == {result for _, _, result in steps}
-    assert found.sources == {"first"}
+    assert found.sources == {"x"}
     assert found.ends == {"y"}  # the second convolution takes it as INT8 anyway
 
 
@@ -79,7 +82,7 @@ def test_gates_as_exporters_write_them(steps: list[Step]) -> None:
     ],
 )
 def test_what_is_no_gate(steps: list[Step]) -> None:
-    assert gates.find(network(steps)) == gates.Gates(frozenset(), frozenset(), frozenset())
+    assert not gates.find(network(steps)).inside
 
 
 def test_scales_and_shifts_are_followed_back_to_their_layer() -> None:
@@ -89,13 +92,13 @@ def test_scales_and_shifts_are_followed_back_to_their_layer() -> None:
         helper.make_node("Add", ["scaled", "one"], ["x"], name="shift"),
     )
     found = gates.find(network(SWISH, between))
-    assert found.sources == {"first", "scale", "shift"}
+    assert found.sources == {"raw", "scaled", "x"}
 
 
 def test_a_layer_that_others_look_at_is_not_followed() -> None:
     between = (helper.make_node("Add", ["raw", "one"], ["x"], name="shift"),)
     found = gates.find(network(SWISH, between, outputs=("out", "raw")))
-    assert found.sources == {"shift"}
+    assert found.sources == {"x"}
 
 
 def test_a_sum_of_two_branches_enters() -> None:
@@ -103,7 +106,7 @@ def test_a_sum_of_two_branches_enters() -> None:
         helper.make_node("Relu", ["raw"], ["other"], name="other"),
         helper.make_node("Add", ["raw", "other"], ["x"], name="sum"),
     )
-    assert gates.find(network(SWISH, between)).sources == {"sum"}
+    assert gates.find(network(SWISH, between)).sources == {"x"}
 
 
 def test_a_gate_whose_result_is_looked_at_ends_there() -> None:
@@ -127,7 +130,7 @@ def test_gates_one_behind_the_other() -> None:
     """What the first gives enters the second."""
     steps: list[Step] = [("Sigmoid", "x", "s"), ("Mul", "x s", "m"), ("Tanh", "m", "t"), ("Mul", "m t", "y")]
     found = gates.find(network(steps))
-    assert found.inside == {"s", "m", "t", "y"} and found.sources == {"first"} and found.ends == {"y"}
+    assert found.inside == {"s", "m", "t", "y"} and found.sources == {"x"} and found.ends == {"y"}
 
 
 def test_what_enters_a_gate_and_a_quantised_layer_stays_float() -> None:
@@ -145,4 +148,16 @@ def test_a_model_without_layers_to_quantise() -> None:
     nodes = [helper.make_node("Sigmoid", ["input"], ["s"]), helper.make_node("Mul", ["input", "s"], ["y"])]
     model = models.model(nodes, [value("input", FLOAT, 1, 4)], [value("y", FLOAT, 1, 4)], [])
     found = gates.find(model)
-    assert found.inside == {"s", "y"} and not found.ends and not found.sources  # nodes without a name: their output's
+    assert found.inside == {"s", "y"} and not found.ends and not found.sources  # no layer gives the model's input
+
+
+def test_what_enters_is_the_value_and_not_the_first_that_its_node_gives() -> None:
+    steps: list[Step] = [("Sigmoid", "b", "s"), ("Mul", "b s", "m"), ("Mul", "a m", "n"), ("Identity", "n", "y")]
+    model = network(steps)
+    model.graph.node.insert(1, helper.make_node("Split", ["x"], ["a", "b"], name="split", axis=1))
+    found = gates.find(model)
+    assert found.sources == {"b"} and found.inside == {"s", "m"}
+
+
+def test_the_models_floats_are_listed() -> None:
+    assert gates.find(network(SWISH)).values == {"input", "x", "s", "y", "out"}

@@ -85,7 +85,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     _parse(dialect, parser, model)
     config = builder.create_builder_config()
     kept = gates.find(model) if feeder is not None else None
-    _configure(dialect, builder, network, config, model, plan, quantised, strongly_typed, kept)
+    gate_layers = _configure(dialect, builder, network, config, model, plan, quantised, strongly_typed, kept)
     if feeder is not None:
         config.int8_calibrator = calibrator
         calibrating.add_profile(builder, network, config, feeder)
@@ -100,7 +100,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         "precision": plan.precision,
         **typing,
         "quantised_model": own_ranges,
-        **({"gates_not_int8": len(kept.inside)} if kept is not None else {}),
+        **({"gates_not_int8": gate_layers} if kept is not None else {}),
         "network_layers": network.num_layers,
         "workspace_mb": plan.workspace_mb,
         "plugin_rewrites": rewrites,
@@ -268,19 +268,22 @@ def _configure(
     quantised: bool,
     strongly_typed: bool,
     kept: gates.Gates | None = None,
-) -> None:
+) -> int:
+    """Returns how many layers of gates are told not to compute in INT8."""
     trt = dialect.trt
     dialect.set_workspace(config, plan.workspace_mb * MEGABYTE)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if not plan.tf32:
         config.clear_flag(trt.BuilderFlag.TF32)
+    gate_layers = 0
     if not strongly_typed:
-        _set_precision(dialect, network, config, model, plan, quantised, kept)
+        gate_layers = _set_precision(dialect, network, config, model, plan, quantised, kept)
     _set_tactic_sources(dialect, config, plan)
     if plan.profiles:
         _add_profile(builder, network, config, plan)
     else:
         _refuse_open_axes(network)
+    return gate_layers
 
 
 def _set_precision(
@@ -291,8 +294,8 @@ def _set_precision(
     plan: BuildPlan,
     quantised: bool,
     kept: gates.Gates | None = None,
-) -> None:
-    """The weakly typed route: flags allow a precision, the builder chooses by time."""
+) -> int:
+    """The weakly typed route: flags allow a precision, the builder chooses by time. Returns as `_configure`."""
     wanted = {plan.precision} if plan.precision in _FLAGS else set()
     if plan.precision == "int8" and not plan.strict:
         wanted.add("fp16")  # TAO's meaning of INT8: what is not INT8 may be FP16
@@ -304,9 +307,10 @@ def _set_precision(
         wanted.add("int8")
     if _has_half(model):
         wanted.add("fp16")  # what the model itself states
-    wanted |= layer_rules.apply(dialect, network, config, plan, kept)
-    for name in sorted(wanted):
+    needed, gate_layers = layer_rules.apply(dialect, network, config, plan, kept)
+    for name in sorted(wanted | needed):
         dialect.set_flag(config, _FLAGS[name])
+    return gate_layers
 
 
 def _has_half(model: onnx.ModelProto) -> bool:

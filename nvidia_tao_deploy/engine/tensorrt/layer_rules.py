@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from nvidia_tao_deploy.engine.contract import BuildPlan
@@ -17,22 +18,30 @@ logger = logging.getLogger(__name__)
 
 REDUCED = frozenset({"fp16", "bf16", "int8"})
 """Precisions that the builder uses only when it is allowed to."""
+_PRODUCTS = frozenset({"CONVOLUTION", "DECONVOLUTION", "FULLY_CONNECTED", "MATRIX_MULTIPLY"})
+_STEPS = frozenset({"ACTIVATION", "ELEMENTWISE", "SCALE", "SHUFFLE", "UNARY"})
+"""Kinds of layers that the parser puts behind a product, or makes an activation function of."""
 
 
-def apply(dialect: Dialect, network: Any, config: Any, plan: BuildPlan, gates: Gates | None = None) -> set[str]:
-    """Apply `layers_precision`, and keep gates out of INT8; returns the reduced precisions that this needs.
+def apply(
+    dialect: Dialect, network: Any, config: Any, plan: BuildPlan, gates: Gates | None = None
+) -> tuple[set[str], int]:
+    """Apply `layers_precision`, and keep gates out of INT8.
 
     Args:
         dialect, network, config: TensorRT's.
         plan: with the rules.
         gates: of the model, where TensorRT's calibrator gives every value a range: the builder would store any of them
-            as INT8 that saves time. Rules of the plan come first: '*:int8' leaves all to the builder.
+            as INT8 that saves time. Rules of the plan come first.
+
+    Returns:
+        The reduced precisions that this needs, and how many layers of gates are told not to compute in INT8.
 
     Raises:
         BuildError: a rule fits no layer, or this TensorRT lacks its precision.
     """
     if not plan.layers_precision and not (gates and gates.inside):
-        return set()
+        return set(), 0
     all_layers = [network.get_layer(index) for index in range(network.num_layers)]
     asked = layers.match(plan.layers_precision, [layer.name for layer in all_layers])
     for dtype in set(asked.values()):
@@ -40,9 +49,11 @@ def apply(dialect: Dialect, network: Any, config: Any, plan: BuildPlan, gates: G
             raise BuildError(f"{layers.KEY}: {dialect} has no {dtype.upper()}")
     dialect.set_flag(config, "PREFER_PRECISION_CONSTRAINTS")
     used = _set_asked(dialect, all_layers, asked, plan)
+    count = 0
     if gates is not None:
-        used |= _keep_gates(dialect, all_layers, asked, "fp32" if plan.strict else "fp16", gates)
-    return used & REDUCED
+        needed, count = _keep_gates(dialect, all_layers, asked, "fp32" if plan.strict else "fp16", gates)
+        used |= needed
+    return used & REDUCED, count
 
 
 def _set_asked(dialect: Dialect, all_layers: list[Any], asked: dict[str, str], plan: BuildPlan) -> set[str]:
@@ -60,25 +71,51 @@ def _set_asked(dialect: Dialect, all_layers: list[Any], asked: dict[str, str], p
     return set(asked.values())
 
 
-def _keep_gates(dialect: Dialect, all_layers: list[Any], asked: dict[str, str], dtype: str, gates: Gates) -> set[str]:
-    """Gates compute in `dtype`, and what enters them is stored in it."""
-    data_type = dialect.data_type(dtype)
+def _keep_gates(
+    dialect: Dialect, all_layers: list[Any], asked: dict[str, str], dtype: str, gates: Gates
+) -> tuple[set[str], int]:
+    """Gates compute in `dtype`, and what enters them is stored in it. What a rule says of one layer of a node holds for
+    the others, to which the parser gave names of its own."""
+    makers = _makers(all_layers)
+    used: set[str] = set()
     count = 0
-    for layer in all_layers:
-        known = layer.name in gates.inside or layer.name in gates.sources
-        if not known or layer.name in asked or not _computes_floats(dialect, layer):
-            continue
-        if layer.name in gates.inside:
-            layer.precision = data_type
-            count += 1
-        if layer.name not in gates.ends:
-            _set_outputs(layer, data_type)
+    for value in gates.inside | gates.sources:
+        parts = [layer for layer in _parts(value, makers, gates.values) if _computes_floats(dialect, layer)]
+        wanted = next((asked[layer.name] for layer in parts if layer.name in asked), dtype)
+        for layer in (layer for layer in parts if layer.name not in asked):
+            used.add(wanted)
+            if value in gates.inside:
+                layer.precision = dialect.data_type(wanted)
+                count += wanted == dtype
+            if value not in gates.ends or layer is not makers[value]:
+                _set_outputs(layer, dialect.data_type(wanted))
     if count:
         logger.info(
-            "INT8: %d layers of activation functions such as swish, hard-swish and GELU are %s; "
-            "layers_precision: ['*:int8'] leaves them to TensorRT", count, dtype.upper(),
+            "INT8: TensorRT is told to compute %d layers of activation functions such as swish, hard-swish and GELU in "
+            "%s; rules of layers_precision come first", count, dtype.upper(),
         )  # fmt: skip
-    return {dtype} if count else set()
+    return used, count
+
+
+def _makers(all_layers: list[Any]) -> dict[str, Any]:
+    """Value -> the layer that gives it."""
+    return {layer.get_output(index).name: layer for layer in all_layers for index in range(layer.num_outputs)}
+
+
+def _parts(value: str, makers: dict[str, Any], values: Collection[str], first: bool = True) -> list[Any]:
+    """The layers that the parser made of a node, the one that gives its `value` first: a Gemm is a product and a sum.
+
+    Between them lie tensors that are no `values` of the model. What is made of constants alone does not count.
+    """
+    layer = makers.get(value)
+    if layer is None or layer.type.name in _PRODUCTS:
+        return [] if layer is None else [layer]
+    if layer.type.name not in _STEPS:
+        return [layer] if first else []
+    tensors = [layer.get_input(index) for index in range(layer.num_inputs)]
+    names = [tensor.name for tensor in tensors if tensor is not None]
+    before = [part for name in names if name not in values for part in _parts(name, makers, values, first=False)]
+    return [layer, *before] if first or before or any(name in values for name in names) else []
 
 
 def _set_outputs(layer: Any, data_type: Any) -> None:

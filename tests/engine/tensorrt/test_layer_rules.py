@@ -16,7 +16,10 @@ from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, Dialect
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.gates import Gates
 
-Kind = Enum("Kind", "CONSTANT SHAPE QUANTIZE DEQUANTIZE CONVOLUTION POOLING")
+Kind = Enum(
+    "Kind",
+    "CONSTANT SHAPE QUANTIZE DEQUANTIZE CONVOLUTION POOLING ACTIVATION ELEMENTWISE MATRIX_MULTIPLY SHUFFLE LOOP_OUTPUT",
+)
 Type = Enum("Type", "FLOAT HALF INT8 INT32 BOOL")
 TRT = SimpleNamespace(
     __version__="8.5.3.1", LayerType=Kind, DataType=Type, BuilderFlag=SimpleNamespace(PREFER_PRECISION_CONSTRAINTS=1)
@@ -24,23 +27,40 @@ TRT = SimpleNamespace(
 
 
 class Layer:
-    """One input, one output."""
+    """One output, `value` or named as the layer itself; inputs are other values."""
 
-    num_inputs = num_outputs = 1
+    num_outputs = 1
 
-    def __init__(self, name: str, kind: Kind, output: Type = Type.FLOAT, last: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        output: Type = Type.FLOAT,
+        last: bool = False,
+        inputs: tuple[str, ...] = ("input",),
+        value: str = "",
+    ) -> None:
         self.name, self.type = name, kind
         self.precision: Type | None = None
         self.set: Type | None = None
-        self._tensor = SimpleNamespace(dtype=output, is_shape_tensor=False, is_network_output=last)
+        self.num_inputs = len(inputs)
+        self._inputs = [tensor(name) for name in inputs]
+        self._output = tensor(value or name, output, last)
 
     def get_input(self, index: int) -> Any:
-        return self._tensor
+        return self._inputs[index]
 
-    get_output = get_input
+    def get_output(self, index: int) -> Any:
+        assert index == 0
+        return self._output
 
     def set_output_type(self, index: int, dtype: Type) -> None:
+        assert index == 0
         self.set = dtype
+
+
+def tensor(name: str, dtype: Type = Type.FLOAT, last: bool = False) -> Any:
+    return SimpleNamespace(name=name, dtype=dtype, is_shape_tensor=False, is_network_output=last)
 
 
 @pytest.fixture
@@ -61,6 +81,17 @@ def apply(
     strict: bool = False,
     flags: list[Any] | None = None,
 ) -> set[str]:
+    return applied(layers, precision, *rules, gates=gates, strict=strict, flags=flags)[0]
+
+
+def applied(
+    layers: list[Layer],
+    precision: str,
+    *rules: LayerPrecision,
+    gates: Gates | None = None,
+    strict: bool = False,
+    flags: list[Any] | None = None,
+) -> tuple[set[str], int]:
     network = SimpleNamespace(num_layers=len(layers), get_layer=layers.__getitem__)
     config = SimpleNamespace(set_flag=[].append if flags is None else flags.append)
     plan = BuildPlan(precision=precision, layers_precision=rules, strict=strict)
@@ -92,7 +123,8 @@ def test_a_rule_that_fits_nothing(layers: list[Layer]) -> None:
     assert "/conv" in str(caught.value.hint)
 
 
-GATES = Gates(frozenset({"/conv"}), frozenset({"/sigmoid", "/mul", "/scale", "/last"}), frozenset({"/scale"}))
+INSIDE = frozenset({"/sigmoid", "/mul", "/scale", "/last"})
+GATES = Gates(frozenset({"/conv"}), INSIDE, frozenset({"/scale"}), INSIDE | {"input", "/conv", "/other"})
 
 
 def gated() -> list[Layer]:
@@ -126,7 +158,83 @@ def test_rules_of_the_user_come_before_gates() -> None:
     assert {types[0] for types in told(layers).values()} == {Type.INT8}
 
 
+def test_the_layers_that_are_kept_out_are_counted() -> None:
+    """Not those of which the user said something."""
+    assert applied(gated(), "int8", gates=GATES) == ({"fp16"}, 4)
+    assert applied(gated(), "int8", LayerPrecision("/mul", "fp32"), gates=GATES) == ({"fp16"}, 3)
+    assert applied(gated(), "int8", LayerPrecision("*", "int8"), gates=GATES) == ({"int8"}, 0)
+
+
 def test_a_network_without_gates_is_left_alone() -> None:
     layers, flags = gated(), []
-    assert apply(layers, "int8", gates=Gates(frozenset(), frozenset(), frozenset()), flags=flags) == set()
+    assert apply(layers, "int8", gates=Gates(), flags=flags) == set()
     assert told(layers) == {} and flags == []
+
+
+# names of layers: as the parsers of TensorRT 8.5 and 10 give them; the values are those of the model
+
+
+def of_a_gemm() -> list[Layer]:
+    """Gemm -> x -> Sigmoid, Mul -> y: only the product has the Gemm's name."""
+    inner, shaped = "(Unnamed Layer* 1) [Matrix Multiply]_output", "(Unnamed Layer* 3) [Shuffle]_output"
+    return [
+        Layer("weights", Kind.CONSTANT, inputs=()),
+        Layer("/fc", Kind.MATRIX_MULTIPLY, inputs=("input", "weights"), value=inner),
+        Layer("bias", Kind.CONSTANT, inputs=()),
+        Layer("(Unnamed Layer* 3) [Shuffle]", Kind.SHUFFLE, inputs=("bias",), value=shaped),
+        Layer("(Unnamed Layer* 4) [ElementWise]", Kind.ELEMENTWISE, inputs=(inner, shaped), value="x"),
+        Layer("/sigmoid", Kind.ACTIVATION, inputs=("x",), value="s"),
+        Layer("/mul", Kind.ELEMENTWISE, inputs=("x", "s"), value="y"),
+    ]  # fmt: skip
+
+
+GEMM_GATES = Gates(*map(frozenset, ({"x"}, {"s", "y"}, {"y"}, {"input", "x", "s", "y"})))
+
+
+def test_a_sum_behind_a_product_without_a_name_of_the_model() -> None:
+    layers = of_a_gemm()
+    assert apply(layers, "int8", gates=GEMM_GATES) == {"fp16"}
+    assert told(layers) == {
+        "/fc": (None, Type.HALF), "(Unnamed Layer* 4) [ElementWise]": (None, Type.HALF),
+        "/sigmoid": (Type.HALF, Type.HALF), "/mul": (Type.HALF, None),
+    }  # fmt: skip
+
+
+def test_a_rule_for_one_layer_of_a_node_holds_for_the_others() -> None:
+    layers = of_a_gemm()
+    assert apply(layers, "int8", LayerPrecision("/fc", "fp32"), gates=GEMM_GATES) == {"fp16"}
+    found = told(layers)
+    assert found["/fc"] == (Type.FLOAT, Type.FLOAT) and found["(Unnamed Layer* 4) [ElementWise]"][1] == Type.FLOAT
+
+
+def test_an_activation_of_several_layers() -> None:
+    """x times its hard sigmoid in one operator: what lies between is never INT8, although what comes out may be."""
+    layers = [
+        Layer("/conv", Kind.CONVOLUTION, value="x"),
+        Layer("/hs", Kind.ACTIVATION, inputs=("x",), value="between"),
+        Layer("/hs_7", Kind.ELEMENTWISE, inputs=("x", "between"), value="y"),
+    ]
+    gates = Gates(*map(frozenset, ({"x"}, {"y"}, {"y"}, {"input", "x", "y"})))
+    apply(layers, "int8", gates=gates)
+    assert told(layers) == {"/conv": (None, Type.HALF), "/hs": (Type.HALF, Type.HALF), "/hs_7": (Type.HALF, None)}
+
+
+def test_layers_that_share_the_names_of_gates_are_left_alone() -> None:
+    """Nodes of a model may all have one name; the parser numbers the layers."""
+    layers = [
+        Layer("node", Kind.CONVOLUTION, value="x"),
+        Layer("node_0", Kind.ACTIVATION, inputs=("x",), value="s"),
+        Layer("node_1", Kind.ELEMENTWISE, inputs=("x", "s"), value="y"),
+    ]
+    apply(layers, "int8", gates=GEMM_GATES)
+    assert [layer.precision for layer in layers] == [None, Type.HALF, Type.HALF]
+
+
+def test_the_inside_of_a_loop_is_left_alone() -> None:
+    layers = [
+        Layer("(Unnamed Layer* 0) [Matrix Multiply]", Kind.MATRIX_MULTIPLY),
+        Layer("/lstm", Kind.LOOP_OUTPUT, inputs=("(Unnamed Layer* 0) [Matrix Multiply]",), value="x"),
+        Layer("/sigmoid", Kind.ACTIVATION, inputs=("x",), value="s"),
+    ]
+    apply(layers, "int8", gates=GEMM_GATES)
+    assert told(layers) == {"/lstm": (None, Type.HALF), "/sigmoid": (Type.HALF, Type.HALF)}
