@@ -26,7 +26,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from benchmarks.precision import SPECS, figure
+from benchmarks.precision import FIGURES, SPECS, figure
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.cli import main as command
 from nvidia_tao_deploy.engine.calibration import cache
@@ -101,10 +101,13 @@ def storable(model: onnx.ModelProto) -> set[str]:
 
 def main() -> int:
     """Build, evaluate, print the table; 0 when INT8 everywhere costs a point in each network."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("demo", type=Path, help="folder that examples/prepare.py filled")
-    parser.add_argument("--networks", default="ocrnet")
+    parser.add_argument("--networks", default="ocrnet", help=f"of {','.join(FIGURES)}; default: ocrnet")
     arguments = parser.parse_args()
+    unknown = set(arguments.networks.split(",")) - set(FIGURES)
+    if unknown:
+        parser.error(f"--networks: {', '.join(sorted(unknown))}; there are: {', '.join(FIGURES)}")
     rows, costs = [], True
     for network in arguments.networks.split(","):
         with tempfile.TemporaryDirectory(prefix="int8_places") as folder:
