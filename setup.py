@@ -39,15 +39,15 @@ setup(
         "omegaconf>=2.3,<2.4",
         "onnx>=1.19",
         "onnxruntime>=1.21",
-        "opencv-python-headless>=4.7",
+        "opencv-python-headless>=4.10.0.84",  # the first for NumPy 2, which Python 3.13 needs
         "pillow>=10.1",
-        "pyclipper>=1.3",
+        "pyclipper>=1.3.0.post2",  # the first with wheels for Python 3.10
         "pyyaml>=6",
         "rich>=13",
         "scikit-learn>=1.3",
-        "setuptools<81",  # hydra-core 1.3 imports pkg_resources
-        "shapely>=2.0",
-        "threadpoolctl>=3",
+        "setuptools>=68,<81",  # hydra-core 1.3 imports pkg_resources
+        "shapely>=2.0.2",  # before, valid polygons gave RuntimeWarnings
+        "threadpoolctl>=3.1",  # scikit-learn for Python 3.13 demands it
     ],
     extras_require={
         "launcher": ["docker>=7"],

@@ -239,19 +239,16 @@ def requirements(name: str) -> set[str]:
     return {line.partition("#")[0].strip() for line in lines} - {""}
 
 
-def test_container_and_setup_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_container_and_setup_agree() -> None:
     """docker/requirements-pip.txt is what setup.py declares: a range changed in one place only is an error."""
-    import setuptools
-
-    declared: dict[str, object] = {}
-    monkeypatch.setattr(setuptools, "setup", lambda **arguments: declared.update(arguments))
-    runpy.run_path(str(REPOSITORY_TOP / "setup.py"))
-    core, extras = set(declared["install_requires"]), declared["extras_require"]  # type: ignore[call-overload]
-    gpu = {text for text in extras["gpu"] if not text.startswith("tensorrt")}  # type: ignore[index]
+    read = runpy.run_path(str(REPOSITORY_TOP / "scripts" / "lowest_versions.py"))["declared"]
+    declared = read(REPOSITORY_TOP / "setup.py")
+    core, extras = set(declared["install_requires"]), declared["extras_require"]
+    gpu = {text for text in extras["gpu"] if not text.startswith("tensorrt")}
     listed = requirements("requirements-pip.txt")
     assert core | gpu <= listed
-    assert listed - core - gpu - set(extras["dev"]) == {"wheel", "mpi4py>=3.1"}  # type: ignore[index]
-    assert len(gpu) == len(extras["gpu"]) - 1  # type: ignore[index]
+    assert listed - core - gpu - set(extras["dev"]) == {"wheel", "mpi4py>=3.1"}
+    assert len(gpu) == len(extras["gpu"]) - 1
 
 
 def test_image_check_names_what_lacks(tmp_path: Path) -> None:
