@@ -15,6 +15,7 @@ what TensorRT does if it is left alone, costs less than a point.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Collection, Mapping
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import onnx
+import yaml
 from onnx import helper, numpy_helper
 
 from benchmarks.precision import FIGURES, SPECS, figure
@@ -35,7 +37,7 @@ from nvidia_tao_deploy.graph.plugins import standard
 from nvidia_tao_deploy.network import Table
 
 
-def calibrated(network: str, demo: Path, work: Path) -> tuple[onnx.ModelProto, Mapping[str, float]]:
+def calibrated(network: str, work: Path) -> tuple[onnx.ModelProto, Mapping[str, float]]:
     """The network's example model and the ranges of all its values."""
     options = (
         f"results_dir={work}", "gen_trt_engine.backend=onnxruntime", "gen_trt_engine.tensorrt.data_type=INT8",
@@ -43,12 +45,12 @@ def calibrated(network: str, demo: Path, work: Path) -> tuple[onnx.ModelProto, M
         "gen_trt_engine.tensorrt.calibration.cal_algorithm=minmax",
         f"gen_trt_engine.tensorrt.calibration.cal_cache_file={work / 'calibration.cache'}",
     )  # fmt: skip
-    code = command(network, ["gen_trt_engine", "-e", str(SPECS / f"{network}.yaml"), *options])
+    spec = SPECS / f"{network}.yaml"
+    code = command(network, ["gen_trt_engine", "-e", str(spec), *options])
     if code:
         raise SystemExit(f"{network}: gen_trt_engine ended with {code}")
-    places = (demo / f"models/{network}.onnx", demo / f"models/{network}/{network}.onnx")
-    found = next(path for path in places if path.exists())
-    return standard(onnx.load(str(found))), cache.read(work / "calibration.cache").amax
+    found = yaml.safe_load(spec.read_text(encoding="utf-8"))["gen_trt_engine"]["onnx_file"]
+    return standard(onnx.load(found)), cache.read(work / "calibration.cache").amax
 
 
 def with_pairs(model: onnx.ModelProto, amax: Mapping[str, float], names: Collection[str]) -> onnx.ModelProto:
@@ -108,12 +110,16 @@ def main() -> int:
     unknown = set(arguments.networks.split(",")) - set(FIGURES)
     if unknown:
         parser.error(f"--networks: {', '.join(sorted(unknown))}; there are: {', '.join(FIGURES)}")
+    os.environ.setdefault("TAO_LOGGING_LEVEL", "WARNING")
+    os.chdir(arguments.demo.absolute().parent)
+    if not Path("demo", "models").is_dir():
+        parser.error(f"{arguments.demo}: the specs expect this folder to be named 'demo'")
     rows, costs = [], True
     for network in arguments.networks.split(","):
         with tempfile.TemporaryDirectory(prefix="int8_places") as folder:
             work = Path(folder)
             values = []
-            for name, model in variants(*calibrated(network, arguments.demo, work)).items():
+            for name, model in variants(*calibrated(network, work)).items():
                 onnx.save(model, str(work / "model.onnx"))
                 options = (f"results_dir={work}", f"evaluate.trt_engine={work / 'model.onnx'}")
                 code = command(network, ["evaluate", "-e", str(SPECS / f"{network}.yaml"), *options])

@@ -16,7 +16,6 @@ from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import layers, plugins, quantise
 from nvidia_tao_deploy.graph.model import is_quantised
-from nvidia_tao_deploy.graph.quantise import label
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +44,8 @@ def quantised(
     if plan.precision not in quantise.FORMATS:
         return model, {}
     name = plan.precision.upper()
-    layers.match(plan.layers_precision, [label(node) for node in model.graph.node])  # before calibration: wrong names
+    # before calibration: wrong names
+    layers.match(plan.layers_precision, [layers.label(node) for node in model.graph.node])
     if is_quantised(model):
         logger.info("The model carries Q/DQ nodes: its own ranges count, no calibration is run")
         return model, {"ranges": "the model's own Q/DQ nodes"}

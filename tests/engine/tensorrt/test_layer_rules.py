@@ -73,15 +73,9 @@ def layers() -> list[Layer]:
     ]  # fmt: skip
 
 
-def apply(
-    layers: list[Layer],
-    precision: str,
-    *rules: LayerPrecision,
-    gates: Gates | None = None,
-    strict: bool = False,
-    flags: list[Any] | None = None,
-) -> set[str]:
-    return applied(layers, precision, *rules, gates=gates, strict=strict, flags=flags)[0]
+def apply(layers: list[Layer], precision: str, *rules: LayerPrecision, **options: Any) -> set[str]:
+    """The reduced precisions alone."""
+    return applied(layers, precision, *rules, **options)[0]
 
 
 def applied(
