@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -168,6 +168,15 @@ class GraphWriter:
         """Make the last node write `name` in place of `tensor`."""
         outputs = self.nodes[-1].output
         outputs[list(outputs).index(tensor)] = name
+
+
+def drop_unused_constants(graph: onnx.GraphProto, used: Collection[str]) -> None:
+    """Delete the initialisers whose names are not among `used`, and inputs that stand for them (in place)."""
+    gone = {tensor.name for tensor in graph.initializer if tensor.name not in used}
+    for part in (graph.initializer, graph.input):
+        for index in reversed(range(len(part))):
+            if part[index].name in gone:
+                del part[index]
 
 
 def constant_value(node: onnx.NodeProto) -> onnx.TensorProto | None:

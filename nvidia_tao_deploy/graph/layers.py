@@ -49,19 +49,20 @@ def match(rules: Sequence[LayerPrecision], names: Iterable[str]) -> dict[str, st
     known = dict.fromkeys(names)
     found: dict[str, str] = {}
     for rule in sorted(rules, key=lambda rule: rule.pattern == EVERYTHING):  # stable: order kept otherwise
-        fitting = _fitting(rule.pattern, known)
-        if not fitting and not rule.optional:
+        named = fitting(rule.pattern, known)
+        if not named and not rule.optional:
             close = nearest(rule.pattern.replace("*", ""), known, 3)
             raise BuildError(
                 f"{KEY}: no layer is named '{rule.pattern}'",
                 hint=f"Nearest: {', '.join(close)}." if close else "gen_trt_engine.verbose=true lists the layers.",
             )
-        for name in fitting:
+        for name in named:
             found.setdefault(name, rule.dtype)
     return found
 
 
-def _fitting(pattern: str, known: Collection[str]) -> list[str]:
+def fitting(pattern: str, known: Collection[str]) -> list[str]:
+    """The names that a rule's pattern stands for: see `match`."""
     if not _WILDCARDS & set(pattern) and pattern in known:  # the usual rule: no need to look at every name
         return [pattern]
     return [name for name in known if fits(pattern, name)] or [

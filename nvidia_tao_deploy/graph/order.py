@@ -40,7 +40,7 @@ def _order(nodes: Sequence[onnx.NodeProto]) -> list[int] | None:
     readers: dict[int, list[int]] = {}
     waiting = [0] * len(nodes)
     for index, node in enumerate(nodes):
-        for source in {producer[name] for name in _read_by(node) if name in producer}:
+        for source in {producer[name] for name in read_by(node) if name in producer}:
             readers.setdefault(source, []).append(index)
             waiting[index] += 1
     ready = [index for index, count in enumerate(waiting) if count == 0]  # sorted, so it is a heap
@@ -55,12 +55,12 @@ def _order(nodes: Sequence[onnx.NodeProto]) -> list[int] | None:
     return order if len(order) == len(nodes) else None
 
 
-def _read_by(node: onnx.NodeProto) -> Iterator[str]:
+def read_by(node: onnx.NodeProto) -> Iterator[str]:
     """Names that a node reads, those that its bodies take from outside included."""
     yield from node.input
     for body in _bodies(node):
         for inner in body.node:
-            yield from _read_by(inner)
+            yield from read_by(inner)
         yield from (value.name for value in body.output)
 
 

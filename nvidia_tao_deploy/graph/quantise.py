@@ -25,9 +25,10 @@ from onnx import TensorProto, helper, numpy_helper
 from nvidia_tao_deploy.engine.contract import LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import layers
-from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY, GraphReader, attributes
+from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY, GraphReader, attributes, drop_unused_constants
 from nvidia_tao_deploy.graph.layers import label
-from nvidia_tao_deploy.graph.model import all_nodes, check, first_line, is_quantised, raise_opset
+from nvidia_tao_deploy.graph.model import check, first_line, is_quantised, raise_opset
+from nvidia_tao_deploy.graph.order import read_by
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that are quantised: operand 0 is an activation, operand 1 the weights."""
@@ -386,20 +387,12 @@ class _Quantiser:
         del graph.node[:]
         graph.node.extend(nodes)
         graph.initializer.extend(self.new_constants)
-        used = self._without_unused_weights()
-        for index in reversed(range(len(graph.initializer))):
-            if graph.initializer[index].name not in used:
-                del graph.initializer[index]
-        kept = {tensor.name for tensor in graph.initializer}
-        gone = self.constants.keys() - kept
-        for index in reversed(range(len(graph.input))):
-            if graph.input[index].name in gone:
-                del graph.input[index]
+        drop_unused_constants(graph, self._without_unused_weights())
 
     def _without_unused_weights(self) -> set[str]:
         """Drop nodes that computed nothing but weights which are stored quantised now; returns the names in use."""
         graph = self.model.graph
-        uses = Counter(name for node in all_nodes(graph) for name in [*node.input, *_body_results(node)])
+        uses = Counter(name for node in graph.node for name in read_by(node))
         uses.update(self.results)
         weights = {name for name, value in self.computed.items() if value is not None}
         for index in reversed(range(len(graph.node))):  # a node stands in front of those that read it
@@ -410,9 +403,3 @@ class _Quantiser:
             weights.update(node.input)
             del graph.node[index]
         return {name for name, count in uses.items() if count}
-
-
-def _body_results(node: onnx.NodeProto) -> list[str]:
-    """Outputs of a node's bodies (If, Loop): they may be outer values by themselves."""
-    bodies = [item.g for item in node.attribute if item.HasField("g")]
-    return [value.name for body in bodies for value in body.output]

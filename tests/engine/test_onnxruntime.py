@@ -18,9 +18,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from nvidia_tao_deploy.engine.backends import load_engine
-from nvidia_tao_deploy.engine.contract import BuildPlan
+from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.engine.onnxruntime.backend import OnnxRuntimeBackend
 from nvidia_tao_deploy.errors import BuildError, EngineError, SpecError
+from tests.graph import models
 from tests.makers import tiny_model
 
 INPUT = np.random.default_rng(0).normal(size=(5, 3, 16, 16)).astype(np.float32)
@@ -92,6 +93,31 @@ def test_fp16_build(tmp_path: Path) -> None:
         difference = np.abs(engine.infer({"input": INPUT})["output"].astype(np.float32) - reference(path))
     assert difference.max() < 0.05
     assert built.details["onnxruntime"] == onnxruntime.__version__
+
+
+def test_layers_leave_a_models_own_pairs(tmp_path: Path) -> None:
+    """The layer computes with floats; the others and their ranges stay."""
+    model = models.quantised()
+    x = np.random.default_rng(0).normal(size=(2, 3, 16, 16)).astype(np.float32)
+    weight = next(numpy_helper.to_array(tensor) for tensor in model.graph.initializer if tensor.name == "w")
+    exact = np.maximum(convolved(x, weight), 0).mean(axis=(2, 3))
+    rules = (LayerPrecision("/conv", "fp32"),)
+    built = OnnxRuntimeBackend().build(model, BuildPlan(precision="fp32", layers_precision=rules))
+    (tmp_path / "m.engine").write_bytes(built.blob)
+    with load_engine(tmp_path / "m.engine") as engine:
+        np.testing.assert_allclose(engine.infer({"input": x})["output"], exact, atol=1e-5)
+    with pytest.raises(BuildError, match="nothing is left to be INT8"):
+        OnnxRuntimeBackend().build(model, BuildPlan(precision="int8", layers_precision=rules))
+    wrong = (LayerPrecision("/convv", "fp32"),)
+    with pytest.raises(BuildError, match="no layer is named '/convv'"):
+        OnnxRuntimeBackend().build(model, BuildPlan(precision="int8", layers_precision=wrong))
+
+
+def convolved(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """3 x 3, with a border of zeros."""
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    return np.einsum("bchwij,ocij->bohw", windows, weight)
 
 
 def slow_model(path: Path, layers: int) -> Path:

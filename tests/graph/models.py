@@ -4,9 +4,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 CLASSES = 10
@@ -150,6 +155,22 @@ def quantised(batch: int | str = "batch") -> onnx.ModelProto:
         helper.make_node("Flatten", ["g"], ["output"], name="/flatten"),
     ]
     return model(nodes, [value("input", FLOAT, batch, 3, 16, 16)], [value("output", FLOAT, batch, 8)], w.tensors)
+
+
+def by_onnxruntimes_quantiser(proto: onnx.ModelProto, feeds: dict[str, np.ndarray], **options: Any) -> onnx.ModelProto:
+    """The model with Q/DQ pairs by ONNX Runtime's static quantiser, calibrated with one batch."""
+
+    class Reader(CalibrationDataReader):
+        batches = iter([feeds])
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.batches, None)
+
+    with TemporaryDirectory() as folder:
+        files = Path(folder, "in.onnx"), Path(folder, "out.onnx")
+        onnx.save(proto, files[0])
+        quantize_static(*files, Reader(), QuantFormat.QDQ, **options)
+        return onnx.load(files[1])
 
 
 def many_types(batch: int | str = "batch") -> onnx.ModelProto:

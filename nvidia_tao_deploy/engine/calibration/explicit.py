@@ -14,7 +14,7 @@ import onnx
 from nvidia_tao_deploy.engine.calibration import obtain, overflow
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
-from nvidia_tao_deploy.graph import layers, plugins, quantise
+from nvidia_tao_deploy.graph import layers, own_ranges, plugins, quantise
 from nvidia_tao_deploy.graph.model import is_quantised
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,19 @@ def quantised(
         **({"beyond_fp16": [rule.pattern for rule in overflow.rules(model, found.amax)]} if fp16_rest else {}),
         **({"tensors_without_range": list(found.missing)} if found.missing else {}),
     }
+
+
+def with_own_ranges(model: onnx.ModelProto, plan: BuildPlan) -> tuple[onnx.ModelProto, BuildPlan]:
+    """A model that carries Q/DQ nodes, and the plan, with the layers that `layers_precision` keeps in floating point
+    taken out of their pairs. Raises BuildError where that leaves nothing for INT8 or FP8."""
+    model, rules = own_ranges.released(model, plan.layers_precision)
+    if plan.precision in quantise.FORMATS and not is_quantised(model):
+        raise BuildError(
+            f"{layers.KEY} takes every layer out of the model's own Q/DQ pairs: nothing is left to be "
+            f"{plan.precision.upper()}",
+            hint="Use gen_trt_engine.tensorrt.data_type=FP16 or FP32, or name fewer layers.",
+        )
+    return model, dataclasses.replace(plan, layers_precision=rules)
 
 
 def runnable(model: onnx.ModelProto) -> onnx.ModelProto:

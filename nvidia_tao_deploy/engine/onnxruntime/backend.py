@@ -64,8 +64,11 @@ class OnnxRuntimeBackend:
 
         from nvidia_tao_deploy.engine.calibration import explicit, overflow
         from nvidia_tao_deploy.graph import plugins, precision
+        from nvidia_tao_deploy.graph.model import is_quantised
 
         rewritten, rewrites = plugins.rewrite(model)
+        if is_quantised(rewritten):
+            rewritten, plan = explicit.with_own_ranges(rewritten, plan)
         if plan.precision == "int8" and plan.calibration is not None and plan.calibration.route == "calibrator":
             logger.warning("cal_route=calibrator has no effect: ONNX Runtime has no calibrator, Q/DQ nodes are used")
         if plan.precision == "fp16":

@@ -20,7 +20,8 @@ from nvidia_tao_deploy.engine.tensorrt import calibrator as calibrating
 from nvidia_tao_deploy.engine.tensorrt import cuda, layer_rules, log, progress, timing_cache, turns
 from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, TENSORRT_RTX, Dialect
 from nvidia_tao_deploy.errors import BuildError, SpecError, did_you_mean
-from nvidia_tao_deploy.graph import gates, layers, lowering, plugins, precision
+from nvidia_tao_deploy.graph import gates, kernel_shapes, layers, lowering, plugins, precision
+from nvidia_tao_deploy.graph import own_ranges as own
 from nvidia_tao_deploy.graph.editing import attributes
 from nvidia_tao_deploy.graph.layers import label
 from nvidia_tao_deploy.graph.model import PROTOBUF_LIMIT, all_nodes, is_quantised, on_disk, proto_bytes
@@ -52,6 +53,9 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         plan = _without_overflow(original, plan)
     model, rewrites = plugins.rewrite(model, native=dialect.plugin_names(tensorrt_log))
     model = plugins.described(model)  # layers behind a plugin that stays are quantised and typed like all others
+    if own_ranges:
+        model, plan = explicit.with_own_ranges(model, plan)
+        model = own.symmetric(model, float_weights=not dialect.reads_int8_weights)
     typing: dict[str, Any] = {"typing": "flags"}
     feeder, calibrator = None, None
     strongly_typed = dialect.explicit_only or plan.precision == "fp8"
@@ -71,6 +75,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         typing.update(facts)
     model = _named(model)
     quantised = is_quantised(model)
+    model = kernel_shapes.stated(model)
     model, rules = lowering.lower(model, dialect.unknown_ops, plan.layers_precision)
     plan = replace(plan, layers_precision=rules)
     start = time.monotonic()

@@ -105,6 +105,11 @@ class Dialect:
         """Standard operators that this version's parser does not read and `graph.lowering` can write otherwise."""
         return frozenset({"LayerNormalization"}) if self.product == TENSORRT and self.number < (8, 6) else frozenset()
 
+    @property
+    def reads_int8_weights(self) -> bool:
+        """Whether the parser takes weights that are stored as INT8 behind a DequantizeLinear."""
+        return self.explicit_only or self.number >= (10,)
+
     def set_workspace(self, config: Any, size: int) -> None:
         """Limit the builder's scratch memory, in bytes."""
         config.set_memory_pool_limit(self.trt.MemoryPoolType.WORKSPACE, size)

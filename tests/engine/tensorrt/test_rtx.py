@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnxruntime.quantization import QuantType
 
 from nvidia_tao_deploy.engine.contract import BuildPlan, Calibration, LayerPrecision, Profile
 from nvidia_tao_deploy.engine.tensorrt import cuda, plan_file
@@ -106,6 +107,30 @@ def test_layers_precision_of_a_quantised_model(backend, precision):
     built = backend.build(model, plan(model, precision=precision, layers_precision=rules))
     assert built.details["quantised_model"] and built.details["narrow_nodes"] > 0
     assert built.details["kept_fp32"] == ["/relu"] or precision != "fp16"
+
+
+@pytest.mark.parametrize("options", [{}, {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QUInt8}])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_model_of_onnxruntimes_quantiser(backend, options, precision, caplog):
+    """Zero points, UINT8 and biases as INT32, none of which the parser takes."""
+    feeds = {"input": np.random.default_rng(0).normal(size=(16, 3, 32, 32)).astype(np.float32)}
+    model = models.by_onnxruntimes_quantiser(models.classifier(), feeds, **options)
+    built = backend.build(model, plan(model, precision=precision))
+    assert built.details["quantised_model"]
+    assert "TensorRT has symmetric INT8 only" in caplog.text
+
+
+def test_layers_leave_a_models_own_pairs(backend, caplog):
+    model = models.quantised()
+    released = BuildError, "takes every layer out of the model's own Q/DQ pairs: nothing is left to be INT8"
+    rules = (LayerPrecision("/conv", "fp16"),)
+    with pytest.raises(released[0], match=released[1]) as caught:
+        backend.build(model, plan(model, precision="int8", layers_precision=rules))
+    assert caught.value.exit_code == 4 and "name fewer layers" in caught.value.hint
+    with caplog.at_level(logging.INFO):
+        built = backend.build(model, plan(model, precision="fp16", layers_precision=rules))
+    assert "1 layers taken out of the model's own Q/DQ pairs" in caplog.text
+    assert built.details["narrow_nodes"] == 4
 
 
 def test_layers_precision(backend):
