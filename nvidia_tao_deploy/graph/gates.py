@@ -51,13 +51,11 @@ class Gates:
         inside: what nodes of gates give, and the scales and shifts by constants that follow: not to be computed in
             INT8.
         ends: those of `inside` that may be stored as INT8: a quantised layer takes them so.
-        values: all float32 values of the model.
     """
 
     sources: frozenset[str] = frozenset()
     inside: frozenset[str] = frozenset()
     ends: frozenset[str] = frozenset()
-    values: frozenset[str] = frozenset()
 
 
 def find(model: onnx.ModelProto) -> Gates:
@@ -92,7 +90,7 @@ class _Finder:
             if steps[-1].output[0] in self.quantised:
                 ends.add(steps[-1].output[0])
             sources.update(self._sources(entry))
-        return Gates(frozenset(sources - inside), frozenset(inside), frozenset(ends - sources), frozenset(self.moving))
+        return Gates(frozenset(sources - inside), frozenset(inside), frozenset(ends - sources))
 
     def _gate(self, node: onnx.NodeProto) -> tuple[str, list[onnx.NodeProto]] | None:
         """What enters the gate that ends in this node, and the nodes between; None where it ends none."""

@@ -141,7 +141,7 @@ def test_operators_that_are_gates(kind: str, opset: int) -> None:
         pytest.param([("Exp", "x", "e"), ("Add", "e one", "a"), ("Div", "a x", "y")], id="divided by the value"),
         pytest.param([("ReduceL2", "x", "n"), ("Div", "x n", "y")], id="normalisation"),
         pytest.param([("Exp", "x", "e"), ("ReduceMean", "e", "n"), ("Div", "e n", "y")], id="softmax by hand"),
-    ],  # fmt: skip
+    ],
 )
 def test_what_is_no_gate(steps: list[Step]) -> None:
     model = network(steps)
@@ -226,7 +226,3 @@ def test_what_enters_is_the_value_and_not_the_first_that_its_node_gives() -> Non
     model.graph.node.insert(1, helper.make_node("Split", ["x"], ["a", "b"], name="split", axis=1))
     found = gates.find(model)
     assert found.sources == {"b"} and found.inside == {"s", "m"}
-
-
-def test_the_models_floats_are_listed() -> None:
-    assert gates.find(network(SWISH)).values == {"input", "x", "s", "y", "out"}
