@@ -28,6 +28,9 @@ POINTWISE = frozenset(
 )  # fmt: skip
 """Operators that compute each element by itself."""
 
+COPIES = frozenset({"Cast", "Identity"})
+"""Operators that give the very values of their operand, where both are float32."""
+
 WHOLE = frozenset({"Gelu", "HardSwish", "Mish", "Swish"})
 """Operators that are gates by themselves."""
 
@@ -48,13 +51,11 @@ class Gates:
         inside: what nodes of gates give, and the scales and shifts by constants that follow: not to be computed in
             INT8.
         ends: those of `inside` that may be stored as INT8: a quantised layer takes them so.
-        values: all float32 values of the model.
     """
 
     sources: frozenset[str] = frozenset()
     inside: frozenset[str] = frozenset()
     ends: frozenset[str] = frozenset()
-    values: frozenset[str] = frozenset()
 
 
 def find(model: onnx.ModelProto) -> Gates:
@@ -89,19 +90,21 @@ class _Finder:
             if steps[-1].output[0] in self.quantised:
                 ends.add(steps[-1].output[0])
             sources.update(self._sources(entry))
-        return Gates(frozenset(sources - inside), frozenset(inside), frozenset(ends - sources), frozenset(self.moving))
+        return Gates(frozenset(sources - inside), frozenset(inside), frozenset(ends - sources))
 
     def _gate(self, node: onnx.NodeProto) -> tuple[str, list[onnx.NodeProto]] | None:
         """What enters the gate that ends in this node, and the nodes between; None where it ends none."""
         operands = self._operands(node)
         if node.op_type in WHOLE and len(operands) == 1:
             return operands[0], []
-        if node.op_type != "Mul" or len(set(operands)) != 2:
+        if node.op_type not in ("Mul", "Div") or len(set(operands)) != 2:
             return None
         for entry in self._line(operands[0]):
-            sides = [self._between(entry, operand) for operand in operands]
-            if None not in sides:
-                return entry, [step for side in sides if side for step in side]
+            first, second = (self._between(entry, operand) for operand in operands)
+            if first is None or second is None:
+                continue
+            if _is_gate_by_division(first, second) if node.op_type == "Div" else _computes(first + second):
+                return entry, first + second
         return None
 
     def _operands(self, node: onnx.NodeProto) -> list[str]:
@@ -112,7 +115,7 @@ class _Finder:
         for _ in range(LONGEST):
             yield name
             maker = self.makers.get(name)
-            if maker is None or maker.op_type not in POINTWISE or len(operands := self._operands(maker)) != 1:
+            if maker is None or not self._is_step(maker) or len(operands := self._operands(maker)) != 1:
                 return
             name = operands[0]
 
@@ -125,18 +128,22 @@ class _Finder:
             if name == entry or name in steps:
                 continue
             maker = self.makers.get(name)
-            if maker is None or maker.op_type not in POINTWISE or len(steps) == LONGEST:
+            if maker is None or not self._is_step(maker) or len(steps) == LONGEST:
                 return None
             steps[name] = maker
             open_names += self._operands(maker)
         return list(steps.values())
+
+    def _is_step(self, node: onnx.NodeProto) -> bool:
+        """Not a Cast of integers or truth values: those are no function of what enters."""
+        return node.op_type in POINTWISE or (node.op_type in COPIES and node.input[0] in self.moving)
 
     def _sources(self, entry: str) -> Iterator[str]:
         """A value, and what it scales or shifts by constants; not the model's inputs, which no layer makes."""
         while (maker := self.makers.get(entry)) is not None:
             yield entry
             operands = self._operands(maker)
-            if maker.op_type not in SCALING or len(operands) != 1 or self.uses[operands[0]] != 1:
+            if maker.op_type not in SCALING | COPIES or len(operands) != 1 or self.uses[operands[0]] != 1:
                 return
             entry = operands[0]
 
@@ -147,6 +154,16 @@ class _Finder:
             if node.op_type not in POINTWISE or len(self._operands(node)) != 1:
                 return
             yield node
+
+
+def _computes(steps: list[onnx.NodeProto]) -> bool:
+    """Otherwise the product is a square."""
+    return any(step.op_type not in COPIES for step in steps)
+
+
+def _is_gate_by_division(above: list[onnx.NodeProto], below: list[onnx.NodeProto]) -> bool:
+    """x / (1 + exp(-x)); neither exp(x) / (1 + exp(x)), which is a sigmoid, nor a normalisation."""
+    return all(step.op_type in SCALING | COPIES for step in above) and any(step.op_type == "Exp" for step in below)
 
 
 def _enters_quantised(model: onnx.ModelProto) -> set[str]:

@@ -241,10 +241,11 @@ class _Quantiser:
         return found
 
     def _other_branch(self, node: onnx.NodeProto, convolutions: set[str]) -> int | None:
-        """Of an Add of a convolution and another activation: the operand that is not fused with the sum."""
+        """Of an Add of a convolution and another activation that no rule keeps in floating point: the operand that is
+        not fused with the sum."""
         if node.op_type != "Add" or not all(name in self.moving for name in node.input):
             return None
-        if node.doc_string == FLOAT32_ONLY:
+        if node.doc_string == FLOAT32_ONLY or self.asked.get(label(node), self.to.name) != self.to.name:
             return None
         fused = [
             index

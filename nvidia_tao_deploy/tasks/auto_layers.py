@@ -95,7 +95,7 @@ def _check(model: Model, plan: BuildPlan) -> None:
         raise SpecError(
             f"{KEY}: found a model with Q/DQ nodes, whose own ranges count; with data_type {plan.precision.upper()} "
             "it works on models without",
-            hint="Take layers out of their Q/DQ pairs by name: gen_trt_engine.tensorrt.layers_precision=['<layer>:fp16'].",
+            hint="Take layers out of their pairs by name: gen_trt_engine.tensorrt.layers_precision=['<layer>:fp16'].",
         )
 
 

@@ -35,6 +35,22 @@ GELU_BY_TANH: list[Step] = [
 SWISH_BY_EXP: list[Step] = [
     ("Neg", "x", "n"), ("Exp", "n", "e"), ("Add", "e one", "a"), ("Reciprocal", "a", "r"), ("Mul", "x r", "y"),
 ]  # fmt: skip
+SWISH_BY_DIVISION: list[Step] = [
+    ("Neg", "x", "n"), ("Exp", "n", "e"), ("Add", "e one", "a"), ("Div", "x a", "y"),
+]  # fmt: skip
+QUICK_GELU: list[Step] = [("Mul", "x two", "b"), ("Sigmoid", "b", "s"), ("Mul", "x s", "y")]
+QUICK_GELU_BY_DIVISION: list[Step] = [
+    ("Mul", "x two", "b"), ("Neg", "b", "n"), ("Exp", "n", "e"), ("Add", "one e", "a"), ("Mul", "half x", "h"),
+    ("Div", "h a", "y"),
+]  # fmt: skip
+HARD_SWISH_BY_MAX_AND_MIN: list[Step] = [
+    ("Add", "x three", "a"), ("Max", "a zero", "b"), ("Min", "b six", "c"), ("Mul", "c half", "d"), ("Mul", "x d", "y"),
+]  # fmt: skip
+HARD_SWISH_BY_RELU: list[Step] = [
+    ("Add", "x three", "a"), ("Relu", "a", "b"), ("Min", "b six", "c"), ("Mul", "x half", "h"), ("Mul", "h c", "y"),
+]  # fmt: skip
+COPIED: list[Step] = [("Identity", "x", "i"), ("Sigmoid", "i", "s"), ("Mul", "x s", "y")]
+CAST: list[Step] = [("Cast", "x", "i"), ("Sigmoid", "i", "s"), ("Cast", "s", "t"), ("Mul", "x t", "y")]
 MISH: list[Step] = [("Softplus", "x", "p"), ("Tanh", "p", "t"), ("Mul", "x t", "y")]
 WHOLE: list[Step] = [("HardSwish", "x", "y")]
 SCALED: list[Step] = [("HardSwish", "x", "m"), ("Mul", "m half", "n"), ("Add", "n one", "y")]
@@ -43,11 +59,17 @@ ALL = {
     "swish": SWISH, "swish with beta": SWISH_WITH_BETA, "hard-swish": HARD_SWISH, "x hardsigmoid(x)": HARD_SIGMOID,
     "gelu": GELU, "gelu, half first": GELU_HALF_FIRST, "gelu by tanh": GELU_BY_TANH, "mish": MISH,
     "swish by exp": SWISH_BY_EXP, "one operator": WHOLE, "scaled afterwards": SCALED,
+    "swish by division": SWISH_BY_DIVISION, "quick gelu": QUICK_GELU, "quick gelu by division": QUICK_GELU_BY_DIVISION,
+    "hard-swish by max and min": HARD_SWISH_BY_MAX_AND_MIN, "hard-swish by relu": HARD_SWISH_BY_RELU,
+    "an identity inside": COPIED, "casts inside": CAST,
 }  # fmt: skip
 
 
 def network(
-    steps: list[Step], between: tuple[onnx.NodeProto, ...] = (), outputs: tuple[str, ...] = ("out",)
+    steps: list[Step],
+    between: tuple[onnx.NodeProto, ...] = (),
+    outputs: tuple[str, ...] = ("out",),
+    opset: int = 17,
 ) -> onnx.ModelProto:
     """Conv -> x -> steps -> y -> Conv; `between` stand in front of the steps."""
     w = Weights()
@@ -56,11 +78,14 @@ def network(
     first = "x" if not between else "raw"
     nodes = [
         helper.make_node("Conv", ["input", w.normal("w1", 4, 3, 1, 1)], [first], name="first"), *between,
-        *(helper.make_node(kind, operands.split(), [result], name=result) for kind, operands, result in steps),
+        *(
+            helper.make_node(kind, operands.split(), [result], name=result, **({"to": FLOAT} if kind == "Cast" else {}))
+            for kind, operands, result in steps
+        ),
         helper.make_node("Conv", ["y", w.normal("w2", 4, 4, 1, 1)], ["out"], name="second"),
     ]  # fmt: skip
     results = [value(name, FLOAT, 1, None, None, None) for name in outputs]
-    return models.model(nodes, [value("input", FLOAT, 1, 3, 8, 8)], results, w.tensors)
+    return models.model(nodes, [value("input", FLOAT, 1, 3, 8, 8)], results, w.tensors, opset)
 
 
 @pytest.mark.parametrize("steps", ALL.values(), ids=ALL)
@@ -71,6 +96,15 @@ def test_gates_as_exporters_write_them(steps: list[Step]) -> None:
     assert found.ends == {"y"}  # the second convolution takes it as INT8 anyway
 
 
+@pytest.mark.parametrize(("kind", "opset"), [("HardSwish", 14), ("Mish", 18), ("Gelu", 20), ("Swish", 24)])
+def test_operators_that_are_gates(kind: str, opset: int) -> None:
+    model = network([(kind, "x", "y")], opset=opset)
+    model.ir_version = 10
+    onnx.checker.check_model(model, full_check=True)
+    found = gates.find(model)
+    assert (found.sources, found.inside, found.ends) == ({"x"}, {"y"}, {"y"})
+
+
 @pytest.mark.parametrize(
     "steps",
     [
@@ -78,11 +112,41 @@ def test_gates_as_exporters_write_them(steps: list[Step]) -> None:
         pytest.param([("Mul", "x x", "y")], id="square"),
         pytest.param([("Mul", "x half", "y")], id="scale"),
         pytest.param([("GlobalAveragePool", "x", "g"), ("Sigmoid", "g", "s"), ("Mul", "x s", "y")], id="squeeze"),
+        pytest.param(
+            [("GlobalAveragePool", "x", "g"), ("Conv", "g w2", "f"), ("HardSigmoid", "f", "h"), ("Mul", "x h", "y")],
+            id="squeeze and excite",
+        ),
+        pytest.param(
+            [("Relu", "x", "a"), ("Conv", "x w2", "f"), ("Sigmoid", "f", "s"), ("Mul", "a s", "y")],
+            id="sigmoid of another value",
+        ),
         pytest.param([("Softmax", "x", "s"), ("Mul", "x s", "y")], id="not by element"),
+        pytest.param([("Identity", "x", "i"), ("Mul", "x i", "y")], id="square of a copy"),
+        pytest.param([("Greater", "x zero", "b"), ("Cast", "b", "c"), ("Mul", "x c", "y")], id="mask"),
+        pytest.param([("Mul", "x half", "m"), ("Div", "m two", "y")], id="scales"),
+        pytest.param([("Exp", "x", "e"), ("Add", "e one", "a"), ("Div", "e a", "y")], id="sigmoid by division"),
+        pytest.param([("Exp", "x", "e"), ("Add", "e one", "a"), ("Div", "one a", "y")], id="one by a sum"),
+        pytest.param(
+            [
+                ("Exp", "x", "e"),
+                ("Neg", "x", "n"),
+                ("Exp", "n", "f"),
+                ("Sub", "e f", "g"),
+                ("Add", "e f", "h"),
+                ("Div", "g h", "y"),
+            ],
+            id="tanh by division",
+        ),
+        pytest.param([("Abs", "x", "b"), ("Add", "b one", "a"), ("Div", "x a", "y")], id="softsign"),
+        pytest.param([("Exp", "x", "e"), ("Add", "e one", "a"), ("Div", "a x", "y")], id="divided by the value"),
+        pytest.param([("ReduceL2", "x", "n"), ("Div", "x n", "y")], id="normalisation"),
+        pytest.param([("Exp", "x", "e"), ("ReduceMean", "e", "n"), ("Div", "e n", "y")], id="softmax by hand"),
     ],
 )
 def test_what_is_no_gate(steps: list[Step]) -> None:
-    assert not gates.find(network(steps)).inside
+    model = network(steps)
+    onnx.checker.check_model(model, full_check=True)
+    assert not gates.find(model).inside
 
 
 def test_scales_and_shifts_are_followed_back_to_their_layer() -> None:
@@ -93,6 +157,11 @@ def test_scales_and_shifts_are_followed_back_to_their_layer() -> None:
     )
     found = gates.find(network(SWISH, between))
     assert found.sources == {"raw", "scaled", "x"}
+
+
+def test_copies_in_front_are_followed_back_to_their_layer() -> None:
+    between = (helper.make_node("Identity", ["raw"], ["x"], name="copy"),)
+    assert gates.find(network(SWISH, between)).sources == {"raw", "x"}
 
 
 def test_a_layer_that_others_look_at_is_not_followed() -> None:
@@ -157,7 +226,3 @@ def test_what_enters_is_the_value_and_not_the_first_that_its_node_gives() -> Non
     model.graph.node.insert(1, helper.make_node("Split", ["x"], ["a", "b"], name="split", axis=1))
     found = gates.find(model)
     assert found.sources == {"b"} and found.inside == {"s", "m"}
-
-
-def test_the_models_floats_are_listed() -> None:
-    assert gates.find(network(SWISH)).values == {"input", "x", "s", "y", "out"}

@@ -131,6 +131,14 @@ def test_the_branch_added_to_a_convolution_is_quantised_and_nothing_else() -> No
     assert sum(node.op_type == "QuantizeLinear" for node in result.graph.node) == 4  # input, b, w1, w2
 
 
+def test_a_rule_about_the_sum_keeps_the_branch_in_floating_point() -> None:
+    proto = residual()
+    rules = (LayerPrecision("sum", "fp32"),)
+    result, _ = quantise.quantise(proto, dict.fromkeys(("input", "a", "b", "c", "d"), 1.0), rules=rules)
+    by_name = {node.name: node for node in result.graph.node}
+    assert list(by_name["sum"].input) == ["c", "b"] and by_name["second"].input[0] == "b__dq"
+
+
 def test_layers_kept_out_by_rule_by_name_by_missing_and_by_zero_range() -> None:
     proto = residual()
     amax = dict.fromkeys(("input", "a", "b", "c", "d"), 1.0)

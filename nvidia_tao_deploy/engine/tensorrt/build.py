@@ -312,7 +312,7 @@ def _set_precision(
         wanted.add("int8")
     if _has_half(model):
         wanted.add("fp16")  # what the model itself states
-    needed, gate_layers = layer_rules.apply(dialect, network, config, plan, kept)
+    needed, gate_layers = layer_rules.apply(dialect, network, config, model, plan, kept)
     for name in sorted(wanted | needed):
         dialect.set_flag(config, _FLAGS[name])
     return gate_layers

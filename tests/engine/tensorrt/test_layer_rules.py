@@ -8,17 +8,21 @@ from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
+import onnx
 import pytest
+from onnx import helper
 
 from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.engine.tensorrt import layer_rules
 from nvidia_tao_deploy.engine.tensorrt.dialect import TENSORRT, Dialect
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.gates import Gates
+from tests.graph import models
 
 Kind = Enum(
     "Kind",
-    "CONSTANT SHAPE QUANTIZE DEQUANTIZE CONVOLUTION POOLING ACTIVATION ELEMENTWISE MATRIX_MULTIPLY SHUFFLE LOOP_OUTPUT",
+    "CONSTANT SHAPE QUANTIZE DEQUANTIZE CAST FILL CONVOLUTION POOLING ACTIVATION ELEMENTWISE MATRIX_MULTIPLY SHUFFLE "
+    "LOOP_OUTPUT",
 )
 Type = Enum("Type", "FLOAT HALF INT8 INT32 BOOL")
 TRT = SimpleNamespace(
@@ -82,14 +86,22 @@ def applied(
     layers: list[Layer],
     precision: str,
     *rules: LayerPrecision,
+    values: str = "",
     gates: Gates | None = None,
     strict: bool = False,
     flags: list[Any] | None = None,
 ) -> tuple[set[str], int]:
+    """`values`: those that nodes of the model give; by default what each layer gives is one."""
     network = SimpleNamespace(num_layers=len(layers), get_layer=layers.__getitem__)
     config = SimpleNamespace(set_flag=[].append if flags is None else flags.append)
     plan = BuildPlan(precision=precision, layers_precision=rules, strict=strict)
-    return layer_rules.apply(Dialect(TRT, TENSORRT), network, config, plan, gates)
+    return layer_rules.apply(Dialect(TRT, TENSORRT), network, config, model(layers, values), plan, gates)
+
+
+def model(layers: list[Layer], values: str = "") -> onnx.ModelProto:
+    """What the parser made the layers of, as far as names go; constants are initialisers."""
+    names = values.split() or [layer.get_output(0).name for layer in layers]
+    return models.model([helper.make_node("Any", ["input", "bias"], [name]) for name in names], [], [], [])
 
 
 @pytest.mark.parametrize("rule", [LayerPrecision("*", "fp16"), LayerPrecision("/*", "fp16")])
@@ -111,6 +123,19 @@ def test_a_rule_may_name_a_q_node(layers: list[Layer]) -> None:
     assert not any(layer.precision for layer in layers)
 
 
+@pytest.mark.parametrize("rule", [LayerPrecision("*", "fp16"), LayerPrecision("/conv", "fp16")])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_what_reads_from_a_pair_is_left_to_it(rule: LayerPrecision, precision: str) -> None:
+    """The graph lost the pairs of layers that a rule names: those that are left say INT8."""
+    layers = [
+        Layer("/dq", Kind.DEQUANTIZE), Layer("/conv", Kind.CONVOLUTION, inputs=("/dq", "w")),
+        Layer("/pool", Kind.POOLING, inputs=("/conv",)),
+    ]  # fmt: skip
+    apply(layers, precision, rule)
+    assert [layer.name for layer in layers if layer.precision or layer.set] in ([], ["/pool"])
+    assert bool(layers[2].precision) == (rule.pattern == "*" or precision == "fp32")
+
+
 def test_a_rule_that_fits_nothing(layers: list[Layer]) -> None:
     with pytest.raises(BuildError, match="no layer is named '/konv'") as caught:
         apply(layers, "int8", LayerPrecision("/konv", "fp16"))
@@ -118,7 +143,7 @@ def test_a_rule_that_fits_nothing(layers: list[Layer]) -> None:
 
 
 INSIDE = frozenset({"/sigmoid", "/mul", "/scale", "/last"})
-GATES = Gates(frozenset({"/conv"}), INSIDE, frozenset({"/scale"}), INSIDE | {"input", "/conv", "/other"})
+GATES = Gates(frozenset({"/conv"}), INSIDE, frozenset({"/scale"}))
 
 
 def gated() -> list[Layer]:
@@ -168,37 +193,121 @@ def test_a_network_without_gates_is_left_alone() -> None:
 # names of layers: as the parsers of TensorRT 8.5 and 10 give them; the values are those of the model
 
 
+INNER, SHAPED = "(Unnamed Layer* 1) [Matrix Multiply]_output", "(Unnamed Layer* 3) [Shuffle]_output"
+SUM = "(Unnamed Layer* 4) [ElementWise]"
+
+
 def of_a_gemm() -> list[Layer]:
-    """Gemm -> x -> Sigmoid, Mul -> y: only the product has the Gemm's name."""
-    inner, shaped = "(Unnamed Layer* 1) [Matrix Multiply]_output", "(Unnamed Layer* 3) [Shuffle]_output"
+    """Gemm -> x -> Sigmoid -> s, Mul -> y: only the product has the Gemm's name."""
     return [
         Layer("weights", Kind.CONSTANT, inputs=()),
-        Layer("/fc", Kind.MATRIX_MULTIPLY, inputs=("input", "weights"), value=inner),
+        Layer("/fc", Kind.MATRIX_MULTIPLY, inputs=("input", "weights"), value=INNER),
         Layer("bias", Kind.CONSTANT, inputs=()),
-        Layer("(Unnamed Layer* 3) [Shuffle]", Kind.SHUFFLE, inputs=("bias",), value=shaped),
-        Layer("(Unnamed Layer* 4) [ElementWise]", Kind.ELEMENTWISE, inputs=(inner, shaped), value="x"),
+        Layer("(Unnamed Layer* 3) [Shuffle]", Kind.SHUFFLE, inputs=("bias",), value=SHAPED),
+        Layer(SUM, Kind.ELEMENTWISE, inputs=(INNER, SHAPED), value="x"),
         Layer("/sigmoid", Kind.ACTIVATION, inputs=("x",), value="s"),
         Layer("/mul", Kind.ELEMENTWISE, inputs=("x", "s"), value="y"),
     ]  # fmt: skip
 
 
-GEMM_GATES = Gates(*map(frozenset, ({"x"}, {"s", "y"}, {"y"}, {"input", "x", "s", "y"})))
+GEMM_GATES = Gates(*map(frozenset, ({"x"}, {"s", "y"}, {"y"})))
 
 
 def test_a_sum_behind_a_product_without_a_name_of_the_model() -> None:
     layers = of_a_gemm()
-    assert apply(layers, "int8", gates=GEMM_GATES) == {"fp16"}
+    assert apply(layers, "int8", gates=GEMM_GATES, values="x s y") == {"fp16"}
     assert told(layers) == {
-        "/fc": (None, Type.HALF), "(Unnamed Layer* 4) [ElementWise]": (None, Type.HALF),
+        "/fc": (None, Type.HALF), SUM: (None, Type.HALF),
         "/sigmoid": (Type.HALF, Type.HALF), "/mul": (Type.HALF, None),
     }  # fmt: skip
 
 
 def test_a_rule_for_one_layer_of_a_node_holds_for_the_others() -> None:
     layers = of_a_gemm()
-    assert apply(layers, "int8", LayerPrecision("/fc", "fp32"), gates=GEMM_GATES) == {"fp16"}
+    assert apply(layers, "int8", LayerPrecision("/fc", "fp32"), gates=GEMM_GATES, values="x s y") == {"fp16"}
     found = told(layers)
-    assert found["/fc"] == (Type.FLOAT, Type.FLOAT) and found["(Unnamed Layer* 4) [ElementWise]"][1] == Type.FLOAT
+    assert found["/fc"] == found[SUM] == (Type.FLOAT, Type.FLOAT)
+    assert found["/sigmoid"] == (Type.HALF, Type.HALF)
+
+
+FLOATS = (Type.FLOAT, Type.FLOAT)
+HALVES = (Type.HALF, Type.HALF)
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_a_rule_for_a_node_holds_for_all_of_its_layers(precision: str) -> None:
+    """With a calibrator or not; not for the bias, which is constant, and the layers of other nodes."""
+    layers = of_a_gemm()
+    assert apply(layers, precision, LayerPrecision("/fc", "fp32"), values="x s y") == set()
+    assert told(layers) == {"/fc": FLOATS, SUM: FLOATS}
+
+
+def test_rules_of_a_nodes_own_layers_stay() -> None:
+    layers = of_a_gemm()
+    apply(layers, "int8", LayerPrecision("/fc", "fp32"), LayerPrecision("*ElementWise]", "fp16"), values="x s y")
+    assert told(layers) == {"/fc": FLOATS, SUM: HALVES}
+
+
+def test_the_rule_for_everything_comes_after_those_of_nodes() -> None:
+    """The sum is of the Gemm, whatever name the parser gave it."""
+    layers = of_a_gemm()
+    apply(layers, "int8", LayerPrecision("*", "fp16"), LayerPrecision("/fc", "fp32"), values="x s y")
+    assert told(layers) == {
+        "/fc": FLOATS, SUM: FLOATS, "/sigmoid": HALVES, "/mul": HALVES, "(Unnamed Layer* 3) [Shuffle]": HALVES,
+    }  # fmt: skip
+
+
+def test_an_exception_from_fp32_is_one_for_all_layers_of_a_node() -> None:
+    layers = of_a_gemm()
+    assert apply(layers, "fp32", LayerPrecision("/fc", "fp16"), values="x s y") == {"fp16"}
+    assert told(layers)["/fc"] == told(layers)[SUM] == HALVES and told(layers)["/mul"] == FLOATS
+
+
+def test_a_sum_of_the_model_is_no_layer_of_the_product() -> None:
+    """MatMul -> m, Add -> x are nodes by themselves."""
+    layers = [
+        Layer("/matmul", Kind.MATRIX_MULTIPLY, value="m"),
+        Layer("/add", Kind.ELEMENTWISE, inputs=("m", "input"), value="x"),
+    ]
+    apply(layers, "int8", LayerPrecision("/matmul", "fp32"), values="m x")
+    assert told(layers) == {"/matmul": FLOATS}
+    apply(layers, "int8", LayerPrecision("/add", "fp16"), values="m x")
+    assert told(layers) == {"/matmul": FLOATS, "/add": HALVES}
+
+
+def test_a_bias_that_is_computed_of_constants_is_left_alone() -> None:
+    layers = of_a_gemm()
+    layers.insert(3, Layer("/negative", Kind.ELEMENTWISE, inputs=("bias", "bias"), value="(Unnamed) 7"))
+    layers[4] = Layer("(Unnamed Layer* 3) [Shuffle]", Kind.SHUFFLE, inputs=("(Unnamed) 7",), value=SHAPED)
+    apply(layers, "int8", LayerPrecision("/fc", "fp32"), values="x s y")
+    assert told(layers) == {"/fc": FLOATS, SUM: FLOATS}
+
+
+def test_a_scaled_product() -> None:
+    """alpha of a Gemm is a layer between."""
+    layers = of_a_gemm()
+    layers[4] = Layer(SUM, Kind.ELEMENTWISE, inputs=("scaled", SHAPED), value="x")
+    layers.insert(2, Layer("alpha", Kind.CONSTANT, inputs=()))
+    layers.insert(3, Layer("(Unnamed) 9", Kind.ELEMENTWISE, inputs=(INNER, "alpha"), value="scaled"))
+    apply(layers, "int8", LayerPrecision("/fc", "fp32"), values="x s y")
+    assert told(layers) == {"/fc": FLOATS, SUM: FLOATS, "(Unnamed) 9": FLOATS}
+
+
+def test_parts_that_compute_no_floats_are_left_alone() -> None:
+    layers = [
+        Layer("/fc", Kind.MATRIX_MULTIPLY, value=INNER),
+        Layer("(Unnamed) 1", Kind.SHUFFLE, Type.INT32, inputs=(INNER,), value="x"),
+    ]
+    apply(layers, "int8", LayerPrecision("/fc", "fp32"), values="x")
+    assert told(layers) == {"/fc": FLOATS}
+
+
+@pytest.mark.parametrize("kind", [Kind.CAST, Kind.FILL])
+def test_casts_and_fills_keep_the_type_that_the_model_states(kind: Kind) -> None:
+    layers = [Layer("/conv", Kind.CONVOLUTION, value="c"), Layer("/cast", kind, inputs=("c",), value="x")]
+    apply(layers, "int8", LayerPrecision("*", "fp16"), gates=GEMM_GATES)
+    apply(layers, "int8", LayerPrecision("/cast", "fp16"))
+    assert told(layers) == {"/conv": HALVES}
 
 
 def test_an_activation_of_several_layers() -> None:
@@ -208,8 +317,8 @@ def test_an_activation_of_several_layers() -> None:
         Layer("/hs", Kind.ACTIVATION, inputs=("x",), value="between"),
         Layer("/hs_7", Kind.ELEMENTWISE, inputs=("x", "between"), value="y"),
     ]
-    gates = Gates(*map(frozenset, ({"x"}, {"y"}, {"y"}, {"input", "x", "y"})))
-    apply(layers, "int8", gates=gates)
+    gates = Gates(*map(frozenset, ({"x"}, {"y"}, {"y"})))
+    apply(layers, "int8", gates=gates, values="x y")
     assert told(layers) == {"/conv": (None, Type.HALF), "/hs": (Type.HALF, Type.HALF), "/hs_7": (Type.HALF, None)}
 
 
@@ -220,7 +329,7 @@ def test_layers_that_share_the_names_of_gates_are_left_alone() -> None:
         Layer("node_0", Kind.ACTIVATION, inputs=("x",), value="s"),
         Layer("node_1", Kind.ELEMENTWISE, inputs=("x", "s"), value="y"),
     ]
-    apply(layers, "int8", gates=GEMM_GATES)
+    apply(layers, "int8", gates=GEMM_GATES, values="x s y")
     assert [layer.precision for layer in layers] == [None, Type.HALF, Type.HALF]
 
 
@@ -230,5 +339,5 @@ def test_the_inside_of_a_loop_is_left_alone() -> None:
         Layer("/lstm", Kind.LOOP_OUTPUT, inputs=("(Unnamed Layer* 0) [Matrix Multiply]",), value="x"),
         Layer("/sigmoid", Kind.ACTIVATION, inputs=("x",), value="s"),
     ]
-    apply(layers, "int8", gates=GEMM_GATES)
+    apply(layers, "int8", gates=GEMM_GATES, values="x s y")
     assert told(layers) == {"/lstm": (None, Type.HALF), "/sigmoid": (Type.HALF, Type.HALF)}
