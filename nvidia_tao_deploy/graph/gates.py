@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import onnx
 
 from nvidia_tao_deploy.errors import BuildError
-from nvidia_tao_deploy.graph.quantise import activations, needed, same_values
+from nvidia_tao_deploy.graph.quantise import FLOATS, activations, needed, same_values
 
 POINTWISE = frozenset(
     {
@@ -59,14 +59,14 @@ class Gates:
 
 
 def find(model: onnx.ModelProto) -> Gates:
-    """All gates of a float32 model, with shapes that can be inferred; none is no error."""
+    """All gates of a float32 or float16 model, with shapes that can be inferred; none is no error."""
     return _Finder(model).run()
 
 
 class _Finder:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.nodes = list(model.graph.node)
-        self.moving = set(activations(model))
+        self.moving = set(activations(model, FLOATS))
         self.makers = {name: node for node in self.nodes for name in node.output}
         self.takers: dict[str, list[onnx.NodeProto]] = {}
         for node in self.nodes:

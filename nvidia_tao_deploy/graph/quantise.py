@@ -41,6 +41,9 @@ MOVES = frozenset(
 )
 """Operators whose first output holds the very values of their first operand."""
 
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
+"""Types of activations to which TensorRT's calibrator gives ranges."""
+
 SIZES = frozenset({"Shape", "Size", "ConstantOfShape", "Range"})
 """Operators whose results are no activations although they depend on the model's inputs."""
 
@@ -94,12 +97,13 @@ def same_values(model: onnx.ModelProto) -> dict[str, str]:
     return origin
 
 
-def activations(model: onnx.ModelProto) -> list[str]:
-    """Every float32 value that depends on the model's inputs, the inputs included, in graph order."""
-    return _activations(GraphReader(model))
+def activations(model: onnx.ModelProto, types: Collection[int] = (TensorProto.FLOAT,)) -> list[str]:
+    """Every float32 value (or of the `types` given) that depends on the model's inputs, the inputs included, in graph
+    order."""
+    return _activations(GraphReader(model), types)
 
 
-def _activations(reader: GraphReader) -> list[str]:
+def _activations(reader: GraphReader, types: Collection[int] = (TensorProto.FLOAT,)) -> list[str]:
     graph = reader.model.graph
     constants = {tensor.name for tensor in graph.initializer}
     moving = [value.name for value in graph.input if value.name not in constants]
@@ -111,7 +115,7 @@ def _activations(reader: GraphReader) -> list[str]:
             if name:
                 known.add(name)
                 moving.append(name)
-    return [name for name in moving if reader.elem_types.get(name) == TensorProto.FLOAT]
+    return [name for name in moving if reader.elem_types.get(name) in types]
 
 
 def needed(model: onnx.ModelProto, to: Format = INT8) -> list[str]:

@@ -157,6 +157,19 @@ def quantised(batch: int | str = "batch") -> onnx.ModelProto:
     return model(nodes, [value("input", FLOAT, batch, 3, 16, 16)], [value("output", FLOAT, batch, 8)], w.tensors)
 
 
+def half(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model in float16 throughout, as exported after `.half()`."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    for value in [*copy.graph.input, *copy.graph.output]:
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    for tensor in copy.graph.initializer:
+        if tensor.data_type == FLOAT:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
+    onnx.checker.check_model(copy, full_check=True)
+    return copy
+
+
 def by_onnxruntimes_quantiser(proto: onnx.ModelProto, feeds: dict[str, np.ndarray], **options: Any) -> onnx.ModelProto:
     """The model with Q/DQ pairs by ONNX Runtime's static quantiser, calibrated with one batch."""
 

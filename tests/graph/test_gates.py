@@ -96,6 +96,11 @@ def test_gates_as_exporters_write_them(steps: list[Step]) -> None:
     assert found.ends == {"y"}  # the second convolution takes it as INT8 anyway
 
 
+def test_gates_of_a_model_that_is_float16() -> None:
+    found = gates.find(models.half(network(HARD_SWISH)))
+    assert (found.sources, found.inside) == ({"x"}, {result for _, _, result in HARD_SWISH})
+
+
 @pytest.mark.parametrize(("kind", "opset"), [("HardSwish", 14), ("Mish", 18), ("Gelu", 20), ("Swish", 24)])
 def test_operators_that_are_gates(kind: str, opset: int) -> None:
     model = network([(kind, "x", "y")], opset=opset)

@@ -25,7 +25,7 @@ from nvidia_tao_deploy.graph import own_ranges as own
 from nvidia_tao_deploy.graph.editing import attributes
 from nvidia_tao_deploy.graph.layers import label
 from nvidia_tao_deploy.graph.model import PROTOBUF_LIMIT, all_nodes, is_quantised, on_disk, proto_bytes
-from nvidia_tao_deploy.graph.quantise import activations
+from nvidia_tao_deploy.graph.quantise import FLOATS, activations
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ def _calibrator(
     """What feeds TensorRT's calibrator, the calibrator, and the plan: what FP16 cannot hold is FP32 in it."""
     known = obtain.known_ranges(plan.calibration)
     if known is not None:
-        known = obtain.compared(known, activations(plugins.described(original)))
+        known = obtain.compared(known, activations(plugins.described(original), FLOATS))
         obtain.keep(plan.calibration, known)
     elif obtain.with_data(plan.calibration).algorithm not in calibrating.CLASSES:
         known = obtain.ranges(explicit.runnable(original), plan.calibration)  # TensorRT has no such algorithm

@@ -150,6 +150,18 @@ def test_cache_of_another_network_does_not_reach_tensorrt(tmp_path: Path) -> Non
         build._calibrator(dialect(*BOTH), models.classifier(), plan)
 
 
+def test_cache_of_a_model_that_is_float16(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from tests.graph import models
+
+    path = tmp_path / "cal.cache"
+    path.write_text(cache.format_text(dict.fromkeys(("input", "c1", "n1"), 1.0), cache.header("entropy")))
+    with caplog.at_level("INFO"):
+        build._calibrator(
+            dialect(*BOTH), models.half(models.classifier()), BuildPlan("int8", calibration=calibration([], path))
+        )
+    assert "used as it is (3 tensors)" in caplog.text
+
+
 def test_cache_is_compared_with_the_tensors_behind_a_plugin_too(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
