@@ -105,14 +105,15 @@ def released(
     Raises:
         BuildError: the model is not valid.
     """
-    asked = layers.match([replace(rule, optional=True) for rule in rules if not rule.optional], _labels(model))
     own = tuple(rule for rule in rules if rule.dtype != "int8" or rule.optional)
     if len(own) < len(rules):
         logger.warning("%s: ':int8' has no effect: the model's own Q/DQ nodes say which layers are INT8", layers.KEY)
-    names = {name for name, dtype in asked.items() if dtype in _FLOAT_TYPES}
-    if not names:
+    wanted = [replace(rule, optional=True) for rule in rules if not rule.optional]  # whoever applies them complains
+    if not any(rule.dtype in _FLOAT_TYPES for rule in wanted):
         return model, own
     pairs = _Pairs(model)
+    asked = layers.match(wanted, _labels(pairs.model))
+    names = {name for name, dtype in asked.items() if dtype in _FLOAT_TYPES}
     named = [node for node in pairs.graph.node if label(node) in names and not _is_pair(node)]
     count = sum([pairs.release(node) | pairs.release_results(node) for node in named])
     if not count:

@@ -252,6 +252,14 @@ def test_everything_of_theirs_can_be_taken_out(theirs: onnx.ModelProto, pictures
     assert Counter(node.op_type for node in result.graph.node)["Identity"] <= 1  # the model's output keeps its name
 
 
+def test_nodes_that_an_older_operator_set_becomes_are_everything_too(pictures: np.ndarray) -> None:
+    """Softmax of operator set 12 becomes Flatten, Softmax and Reshape in 13, which scales per channel need."""
+    theirs = models.by_onnxruntimes_quantiser(models.classifier(opset=12), {"input": pictures})
+    result, _ = own_ranges.released(theirs, (LayerPrecision("*", "fp32"),))
+    assert not list(pairs(result))
+    assert np.abs(run(result, pictures) - run(models.classifier(opset=12), pictures)).mean() < 0.01
+
+
 def test_a_value_that_a_body_reads_keeps_its_pair() -> None:
     w = Weights()
     w.given("s", 0.5, np.float32)
