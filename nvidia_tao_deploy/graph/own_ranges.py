@@ -77,7 +77,7 @@ class Scheme:
     def dequantised(self, stored: np.ndarray) -> np.ndarray:
         """Real values, in the scale's type."""
         scale, zero = self.along(stored.ndim)
-        return ((stored.astype(np.int64) - zero).astype(scale.dtype) * scale).astype(scale.dtype)
+        return ((stored.astype(np.int64) - zero) * scale.astype(np.float64)).astype(scale.dtype)
 
     def same(self, other: Scheme | None) -> bool:
         """Whether another node computes with the same numbers."""
@@ -178,7 +178,7 @@ class _Pairs:
     """A copy of a model whose Q/DQ pairs are changed; `finish` writes it."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        source = raise_opset(model, 13, "Q/DQ nodes")  # the first with one scale per channel
+        source = raise_opset(model, 11, "Q/DQ nodes with Clip")  # the first whose bounds are operands
         self.model = onnx.ModelProto()
         self.model.CopyFrom(source)
         self.graph = self.model.graph
@@ -188,7 +188,7 @@ class _Pairs:
             raise BuildError(f"the model is not valid: {first_line(error)}") from None
         self.producers = {name: node for node in self.graph.node for name in node.output if name}
         self.results = {value.name for value in self.graph.output}
-        self.in_front: dict[int, list[onnx.NodeProto]] = {}  # id of a node -> new nodes
+        self.in_front: dict[str, list[onnx.NodeProto]] = {}  # result of a Q node -> new nodes
         self.floats: dict[str, str] = {}  # result of a DQ node -> the same values from in front of its pair
         self.new_constants: list[TensorProto] = []
         self.first: list[onnx.NodeProto] = []  # new nodes that read constants only
@@ -251,14 +251,13 @@ class _Pairs:
 
     def release_results(self, node: onnx.NodeProto) -> bool:
         """Let the model's outputs have what a node gives from in front of its pairs. Returns whether any did not."""
+        pairs = [q for name in node.output for q in self.consumers.get(name, ()) if _is(q, Q)]
         changed = False
-        for name in node.output:
-            for q in [reader for reader in self.consumers.get(name, ()) if _is(reader, Q)]:
-                for dq in self.consumers.get(q.output[0], ()):
-                    if _is(dq, DQ) and dq.output[0] in self.results:
-                        source = self.float_of(dq.output[0])
-                        dq.CopyFrom(helper.make_node("Identity", [source], [dq.output[0]], name=label(dq)))
-                        changed = True
+        for dq in [reader for q in pairs for reader in self.consumers.get(q.output[0], ()) if _is(reader, DQ)]:
+            source = self.float_of(dq.output[0])
+            if dq.output[0] in self.results and source != dq.output[0]:
+                dq.CopyFrom(helper.make_node("Identity", [source], [dq.output[0]], name=label(dq)))
+                changed = True
         return changed
 
     def float_of(self, name: str) -> str:
@@ -272,7 +271,7 @@ class _Pairs:
         maker = self.pair_of(node)
         if maker is not None and self.reader.elem_types.get(maker.input[0]) == self.reader.elem_types.get(name):
             before = self.float_of(maker.input[0])
-            self.floats[name] = self.cut_off(maker, before) if self.scheme(maker) else before
+            self.floats[name] = self.cut_off(maker, before)
         elif maker is None:
             self.floats[name] = self.dequantised(node) or name
         return self.floats[name]
@@ -372,7 +371,7 @@ class _Pairs:
                     self.new_constants.append(numpy_helper.from_array(np.asarray(bound, dtype), key))
             operands = ["" if bound is None else key for key, bound in bounds]
             new = helper.make_node("Clip", [source, *operands], [name], name=new.name)
-        self.in_front.setdefault(id(node), []).append(new)
+        self.in_front.setdefault(node.output[0], []).append(new)
         return name
 
     def _set(self, scale: np.ndarray, axis: int | None, *nodes: onnx.NodeProto) -> None:
@@ -396,7 +395,7 @@ class _Pairs:
         graph = self.graph
         nodes = [*self.first]
         for node in graph.node:
-            nodes.extend([*self.in_front.get(id(node), ()), node])
+            nodes.extend([*self.in_front.get(node.output[0], ()), node])
         uses = Counter(name for node in nodes for name in read_by(node))
         uses.update(self.results)
         kept, gone = [], []
