@@ -24,7 +24,7 @@ from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.graph.editing import GraphReader, attributes, constant_value, drop_unused_constants
 from nvidia_tao_deploy.graph.layers import label
-from nvidia_tao_deploy.graph.model import all_nodes, first_line, raise_opset
+from nvidia_tao_deploy.graph.model import QUANTISATION_OPS, all_nodes, first_line, raise_opset
 from nvidia_tao_deploy.graph.order import read_by
 
 logger = logging.getLogger(__name__)
@@ -126,6 +126,22 @@ def released(
     )
 
 
+def advice(model: onnx.ModelProto) -> str | None:
+    """What to do about a quantised model that TensorRT cannot read; None where it should be able to."""
+    found = Counter(node.op_type for node in all_nodes(model.graph) if node.op_type in QUANTISATION_OPS - {Q, DQ})
+    wide = {TensorProto.INT16, TensorProto.UINT16} & {tensor.data_type for tensor in model.graph.initializer}
+    if found:
+        why = f"TensorRT does not compute on integers ({', '.join(f'{op} x {n}' for op, n in found.most_common(3))})"
+    elif wide and any(_is_pair(node) for node in model.graph.node):
+        why = "TensorRT has no ranges of 16 bits"
+    else:
+        return None
+    return (
+        f"{why}: quantise to INT8 with QuantizeLinear/DequantizeLinear pairs around float operators (in ONNX Runtime: "
+        "quantize_static with quant_format=QuantFormat.QDQ), or give the float model and let it be calibrated here."
+    )
+
+
 def symmetric(model: onnx.ModelProto, float_weights: bool) -> onnx.ModelProto:
     """The model with Q/DQ pairs as TensorRT reads them; the same object where they are so already.
 
@@ -210,14 +226,14 @@ class _Pairs:
         scale = self.value(node.input[1])
         if scale is None or options.get("block_size", 0):
             return None
-        zero: np.ndarray | None = np.zeros(scale.shape, np.int32)
-        if len(node.input) > 2 and node.input[2]:
+        if len(node.input) > 2 and node.input[2]:  # its type is known in ONNX Runtime's own domain too
             zero = self.value(node.input[2])
-        if zero is None or zero.size != scale.size:
-            return None
-        stored = node.output[0] if _is(node, Q) else node.input[0]
-        kind = self.reader.elem_types.get(stored) or options.get("output_dtype", 0) or TensorProto.UINT8
-        if kind not in (*_LEAST, TensorProto.INT32):
+            kind = self.reader.elem_types.get(node.input[2], TensorProto.UNDEFINED)
+        else:
+            zero = np.zeros(scale.shape, np.int32)
+            stored = node.output[0] if _is(node, Q) else node.input[0]
+            kind = self.reader.elem_types.get(stored) or options.get("output_dtype", 0) or TensorProto.UINT8
+        if zero is None or zero.size != scale.size or kind not in (*_LEAST, TensorProto.INT32):
             return None
         if scale.size == 1:
             return Scheme(kind, scale.reshape(()), zero.reshape(()).astype(np.int32), None)

@@ -149,6 +149,20 @@ def test_a_released_range_is_cut_off_only_where_it_is_lopsided(zero: int, kept: 
     assert [node.op_type for node in freed.graph.node] == [*kept, "Neg"]
 
 
+def test_types_of_onnxruntimes_own_domain_are_those_of_their_zero_points() -> None:
+    """ONNX knows nothing of what these nodes give; 16 bits must not be taken for 8."""
+    for kind, changes in ((np.uint8, True), (np.int16, False)):
+        w = Weights()
+        operands = [w.given("s", 0.02, np.float32), w.given("z", 3, kind)]
+        nodes = [
+            helper.make_node("QuantizeLinear", ["input", *operands], ["q"], name="q", domain="com.microsoft"),
+            helper.make_node("DequantizeLinear", ["q", *operands], ["output"], name="dq", domain="com.microsoft"),
+        ]
+        ends = [value("input", FLOAT, 4)], [value("output", FLOAT, 4)]
+        proto = model(nodes, *ends, w.tensors, domains=("com.microsoft",))
+        assert (own_ranges.symmetric(proto, True) is not proto) == changes
+
+
 def test_types_that_are_none_of_eight_bits_stay(caplog: pytest.LogCaptureFixture) -> None:
     w = Weights()
     for kind in (TensorProto.FLOAT8E4M3FN, TensorProto.UINT16):

@@ -259,7 +259,7 @@ def _parse(dialect: Dialect, parser: Any, model: onnx.ModelProto) -> None:
     errors = dialect.parser_errors(parser, model.graph.node) or ["no reason given"]
     raise BuildError(
         f"{dialect} cannot read the model: {'; '.join(dict.fromkeys(errors))}",
-        hint="gen_trt_engine.verbose=true shows the parser's log up to that node.",
+        hint=own.advice(model) or "gen_trt_engine.verbose=true shows the parser's log up to that node.",
     )
 
 

@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import logging
+import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from onnxruntime.quantization import QuantType
+from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from nvidia_tao_deploy.engine.contract import BuildPlan, Calibration, LayerPrecision, Profile
 from nvidia_tao_deploy.engine.tensorrt import cuda, plan_file
@@ -118,6 +120,27 @@ def test_model_of_onnxruntimes_quantiser(backend, options, precision, caplog):
     built = backend.build(model, plan(model, precision=precision))
     assert built.details["quantised_model"]
     assert "TensorRT has symmetric INT8 only" in caplog.text
+
+
+def test_model_that_computes_on_integers(backend):
+    model = models.classifier()
+    with tempfile.TemporaryDirectory() as folder:
+        onnx.save(model, f"{folder}/in.onnx")
+        quantize_dynamic(f"{folder}/in.onnx", f"{folder}/out.onnx")
+        dynamic = onnx.load(f"{folder}/out.onnx")
+    with pytest.raises(BuildError, match=r"ConvInteger .*: this operator is not supported") as caught:
+        backend.build(dynamic, plan(dynamic, precision="int8"))
+    assert caught.value.exit_code == 4
+    assert re.match(r"TensorRT does not compute on integers \(.*ConvInteger x 2.*QuantFormat.QDQ", caught.value.hint)
+
+
+def test_ranges_of_16_bits(backend):
+    feeds = {"input": np.zeros((2, 3, 32, 32), np.float32)}
+    options = {"activation_type": QuantType.QInt16, "extra_options": {"UseQDQContribOps": True}}
+    wide = models.by_onnxruntimes_quantiser(models.classifier(), feeds, **options)
+    with pytest.raises(BuildError, match="cannot read the model") as caught:
+        backend.build(wide, plan(wide, precision="int8"))
+    assert "TensorRT has no ranges of 16 bits: quantise to INT8" in caught.value.hint
 
 
 def test_layers_leave_a_models_own_pairs(backend, caplog):
