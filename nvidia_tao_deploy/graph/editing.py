@@ -80,10 +80,18 @@ class GraphReader:
             sizes = np.array([stand_in if size == DYNAMIC else size for size in shape], np.int64)
             options = attributes(node)
             return sizes[options.get("start", 0) : options.get("end", len(sizes))]
+        if node.op_type == "CastLike":  # of its second operand only the type counts
+            return self._like(node, self._evaluate(node.input[0], stand_in, known))
         operands = [self._evaluate(operand, stand_in, known) for operand in node.input if operand]
         if any(operand is None for operand in operands):
             return None
         return self._run(node, name, [operand for operand in operands if operand is not None])
+
+    def _like(self, node: onnx.NodeProto, value: np.ndarray | None) -> np.ndarray | None:
+        elem_type = self.elem_types.get(node.input[1], onnx.TensorProto.UNDEFINED)
+        if value is None or elem_type in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):
+            return None
+        return value.astype(helper.tensor_dtype_to_np_dtype(elem_type))
 
     def _run(self, node: onnx.NodeProto, name: str, operands: list[np.ndarray]) -> np.ndarray | None:
         from onnx.reference import ReferenceEvaluator

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""Standard operators that an older parser does not know, written with operators that it knows."""
+"""What TensorRT's parsers do not read as it stands, written so that they do: operators that they do not know, constants
+that nodes compute, attention that no single kernel computes."""
 
 from __future__ import annotations
 
@@ -9,22 +10,27 @@ from collections.abc import Collection
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
-from nvidia_tao_deploy.engine.contract import LayerPrecision
+from nvidia_tao_deploy.engine.contract import DYNAMIC, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes
+from nvidia_tao_deploy.graph.folding import fold
 from nvidia_tao_deploy.graph.layers import EVERYTHING, fits
 from nvidia_tao_deploy.graph.model import all_nodes
 
 logger = logging.getLogger(__name__)
+DECOMPOSABLE = "TRT_decomposable"
+"""Attribute by which TensorRT's parser lets Attention be several kernels. Without it, a builder that has no single
+kernel for its sizes, type or GPU refuses the model."""
+SEQUENCE_HINT = "Export the model with optimize=True (torch.onnx.export), which leaves no sequences."
 _FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
 
 def lower(
     model: onnx.ModelProto, unknown: Collection[str], rules: tuple[LayerPrecision, ...] = ()
 ) -> tuple[onnx.ModelProto, tuple[LayerPrecision, ...]]:
-    """The model without the operators in `unknown`, and the layer rules that mean the same for it.
+    """The model as a parser without the operators in `unknown` reads it, and the layer rules that mean the same for it.
 
     Both are returned as they came when there is nothing to do. A layer's replacement has names that begin with the
     layer's own.
@@ -32,6 +38,8 @@ def lower(
     Raises:
         BuildError: an operator that stands in the body of a Loop or If, or in a form that cannot be written otherwise.
     """
+    model, rules = _folded(model, rules)
+    model = _decomposable(model)
     wanted = [op for op in _LOWERINGS if op in unknown]
     if not any(_is(node, wanted) for node in all_nodes(model.graph)):
         return model, rules
@@ -54,8 +62,56 @@ def lower(
     left = [node for node in all_nodes(lowered.graph) if _is(node, wanted)]
     if left:
         raise BuildError(f"{left[0].op_type} '{left[0].name}' stands in the body of a Loop or If, where it cannot stay")
-    logger.info("%d %s nodes written with older operators", len(prefixes), "/".join(wanted))
+    ops = dict.fromkeys(node.op_type for node in model.graph.node if _is(node, wanted))
+    logger.info("%d %s nodes written with other operators", len(prefixes), "/".join(ops))
     return lowered, _follow(rules, prefixes, [node.name for node in nodes])
+
+
+def _folded(
+    model: onnx.ModelProto, rules: tuple[LayerPrecision, ...]
+) -> tuple[onnx.ModelProto, tuple[LayerPrecision, ...]]:
+    """The model with computed constants stored, and the rules without those about nothing but what computed them."""
+    model, gone = fold(model)
+    if not gone or not rules:
+        return model, rules
+    names = [node.name for node in model.graph.node]
+    kept = tuple(
+        rule
+        for rule in rules
+        if not any(fits(rule.pattern, name) for name in gone) or any(fits(rule.pattern, name) for name in names)
+    )
+    return model, kept
+
+
+def _decomposable(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its Attention nodes marked; TensorRT still takes a single kernel where it has one."""
+    if not any(_is(node, ("Attention",)) for node in all_nodes(model.graph)):
+        return model
+    marked = onnx.ModelProto()
+    marked.CopyFrom(model)
+    for node in all_nodes(marked.graph):
+        if _is(node, ("Attention",)):
+            node.attribute.append(helper.make_attribute(DECOMPOSABLE, 1))
+    if any(_is(node, ("Attention",)) and node.input[0] == node.input[1] for node in marked.graph.node):
+        _key_apart(marked)
+    return marked
+
+
+def _key_apart(model: onnx.ModelProto) -> None:
+    """Make the key of each Attention another tensor than its query (in place): the builder of TensorRT RTX 1.7 crashes
+    when they are one. It sees through Identity, Reshape and a product with 1, not through a sum with -0, which is as
+    exact."""
+    elem_types = GraphReader(model).elem_types
+    for index in reversed(range(len(model.graph.node))):
+        node = model.graph.node[index]
+        if not _is(node, ("Attention",)) or node.input[0] != node.input[1]:
+            continue
+        query, prefix = node.input[0], f"{node.output[0]}/key"
+        kind = elem_types.get(query, TensorProto.FLOAT)
+        zero = bytes(3 if kind == TensorProto.FLOAT else 1) + b"\x80"  # the sign bit is the last in little-endian order
+        model.graph.initializer.append(helper.make_tensor(f"{prefix}_zero", kind, [], zero, raw=True))
+        node.input[1] = prefix
+        model.graph.node.insert(index, helper.make_node("Add", [query, f"{prefix}_zero"], [prefix], name=prefix))
 
 
 def _is(node: onnx.NodeProto, ops: Collection[str]) -> bool:
@@ -104,4 +160,57 @@ def _mean(source: str, axes: list[int], write: GraphWriter) -> str:
     return write.op("ReduceMean", source, axes=axes, keepdims=1)
 
 
-_LOWERINGS = {"LayerNormalization": _layer_normalisation}
+def _split_to_sequence(node: onnx.NodeProto, write: GraphWriter) -> None:
+    """A Split into tensors, `_part` by name, that SequenceAt takes by number."""
+    source = node.input[0]
+    options = attributes(node)
+    shape = write.reader.shape(source)
+    axis = options.get("axis", 0)
+    sizes = _part_sizes(node, shape[axis] if shape is not None else DYNAMIC, write)
+    names = [_part(node.output[0], index) for index in range(len(sizes))]
+    squeezed = len(node.input) < 2 and not options.get("keepdims", 1)
+    for part, name in zip(write.ops("Split", len(sizes), source, write.constant(sizes), axis=axis), names, strict=True):
+        kept = write.op("Squeeze", part, write.constant([axis])) if squeezed else write.op("Identity", part)
+        write.rename(kept, name)
+
+
+def _part_sizes(node: onnx.NodeProto, size: int, write: GraphWriter) -> list[int]:
+    """Sizes of the parts of a SplitToSequence along its axis, which has `size` elements."""
+    parts = write.reader.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else np.array(1)
+    if parts is not None and parts.ndim:
+        return [int(part) for part in parts]
+    if parts is None or size == DYNAMIC:
+        raise BuildError(
+            f"SplitToSequence '{node.name}': TensorRT has no sequences, and into how many parts this one splits is not "
+            "known before the model runs",
+            hint=SEQUENCE_HINT,
+        )
+    step = int(parts)
+    return [min(step, size - start) for start in range(0, size, step)]
+
+
+def _sequence_at(node: onnx.NodeProto, write: GraphWriter) -> None:
+    """The part of a SplitToSequence that a constant number names."""
+    maker = write.reader.producers.get(node.input[0])
+    number = write.reader.constant(node.input[1])
+    if maker is None or maker.op_type != "SplitToSequence" or number is None:
+        raise BuildError(
+            f"SequenceAt '{node.name}': TensorRT has no sequences; only parts of a SplitToSequence that constant "
+            "numbers name can be written otherwise",
+            hint=SEQUENCE_HINT,
+        )
+    shape = write.reader.shape(maker.input[0])
+    axis = attributes(maker).get("axis", 0)
+    count = len(_part_sizes(maker, shape[axis] if shape is not None else DYNAMIC, write))
+    write.rename(write.op("Identity", _part(node.input[0], int(number) % count)), node.output[0])
+
+
+def _part(sequence: str, number: int) -> str:
+    return f"{sequence}/part_{number}"
+
+
+_LOWERINGS = {
+    "LayerNormalization": _layer_normalisation,
+    "SplitToSequence": _split_to_sequence,
+    "SequenceAt": _sequence_at,
+}

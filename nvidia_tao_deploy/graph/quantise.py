@@ -109,7 +109,8 @@ def _activations(reader: GraphReader, types: Collection[int] = (TensorProto.FLOA
     moving = [value.name for value in graph.input if value.name not in constants]
     known = set(moving)
     for node in graph.node:
-        if node.op_type in SIZES or not any(name in known for name in node.input):
+        operands = node.input[:1] if node.op_type == "CastLike" else node.input  # its second only gives a type
+        if node.op_type in SIZES or not any(name in known for name in operands):
             continue
         for name in node.output:
             if name:

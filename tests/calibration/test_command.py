@@ -568,3 +568,27 @@ def test_int8_layers_in_an_fp8_engine(int8: Int8Job) -> None:
     rule = "gen_trt_engine.tensorrt.layers_precision=['product:int8']"
     ran = int8.build("gen_trt_engine.tensorrt.data_type=FP8", rule)
     assert ran.code == 4 and "int8 cannot be set for single layers of an FP8 engine; possible: fp32, fp16" in ran.err
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_infinities_of_a_mask_are_no_overflow(precision: str, int8: Int8Job) -> None:
+    """Attention adds "minus infinity" to what Softmax must not see. Such a tensor has no range, and none is missed."""
+    model = onnx.load(str(int8.model))
+    first, *_ = (node for node in model.graph.node if node.op_type == "MatMul")
+    columns = numpy_helper.to_array(next(item for item in model.graph.initializer if item.name == "weight")).shape[1]
+    mask = np.where(np.arange(columns) == columns - 1, -np.inf, 0).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(mask, "mask"))
+    position = list(model.graph.node).index(first) + 1
+    model.graph.node.insert(position, helper.make_node("Softmax", ["masked"], ["attention"]))
+    model.graph.node.insert(position, helper.make_node("Add", [first.output[0], "mask"], ["masked"]))
+    for node in list(model.graph.node)[position + 2 :]:
+        node.input[:] = ["attention" if name == first.output[0] else name for name in node.input]
+    onnx.save(model, str(int8.model))
+    for _ in range(2):  # the second time with the cache of the first
+        ran = int8.build(f"gen_trt_engine.tensorrt.data_type={precision}")
+        assert ran.code == 0, ran.err
+        assert "no range for" not in ran.err
+    assert int8.engine.exists()
+    if precision == "int8":
+        names = [line.split(":")[0] for line in int8.cache.read_text().splitlines()]
+        assert "attention" in names and "masked" not in names

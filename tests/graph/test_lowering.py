@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""LayerNormalization in older operators: the same numbers as ONNX's own reference, and rules that follow the layer."""
+"""What is written for TensorRT's parsers: the same numbers as the original, and rules that follow the layers."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -74,3 +75,83 @@ def test_rules_follow_the_layer(pattern, kept):
 def test_a_second_output_in_use_is_refused():
     with pytest.raises(BuildError, match="'/norm': its mean"):
         lower(model(-1, True, 17, outputs=2), OPS)
+
+
+def parts(split: list[int] | int | None, numbers: tuple[int, ...], keepdims: int = 1) -> onnx.ModelProto:
+    """The sum of parts of a SplitToSequence along axis 1, as torch.onnx.export(optimize=False) writes chunk()."""
+    options = {} if split is not None else {"keepdims": keepdims}
+    stored = [numpy_helper.from_array(np.array(number), f"n{index}") for index, number in enumerate(numbers)]
+    stored += [numpy_helper.from_array(np.array(split), "split")] if split is not None else []
+    nodes = [
+        helper.make_node(
+            "SplitToSequence", ["x", *["split"][: split is not None]], ["s"], name="cut", axis=1, **options
+        ),
+        *(helper.make_node("SequenceAt", ["s", f"n{i}"], [f"p{i}"], name=f"at{i}") for i in range(len(numbers))),
+        helper.make_node("Sum", [f"p{i}" for i in range(len(numbers))], ["y"], name="sum"),
+    ]
+    shape = ["B", "n", 2] if split is not None or keepdims else ["B", 2]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["B", 6, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        stored,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+SEQUENCES = frozenset({"SplitToSequence", "SequenceAt"})
+
+
+@pytest.mark.parametrize(
+    ("split", "numbers", "keepdims"),
+    [(3, (0, 1), 1), (3, (-1,), 1), (4, (1,), 1), ([2, 2, 2], (2, 0), 1), (None, (5, 1), 1), (None, (0, -1), 0)],
+)
+def test_sequences_become_a_split(split, numbers, keepdims):
+    original = parts(split, numbers, keepdims)
+    lowered, _ = lower(original, SEQUENCES)
+    onnx.checker.check_model(lowered, full_check=True)
+    assert not any(node.op_type in SEQUENCES for node in lowered.graph.node)
+    x = np.random.default_rng(0).normal(size=(2, 6, 2)).astype(np.float32)
+    feeds = {"x": x}
+    want = onnxruntime.InferenceSession(original.SerializeToString()).run(None, feeds)[0]
+    np.testing.assert_array_equal(ReferenceEvaluator(lowered).run(None, feeds)[0], want)
+
+
+def test_a_sequence_of_unknown_length_is_refused():
+    model = parts(3, (0, 1))
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "n"
+    with pytest.raises(BuildError, match=r"SplitToSequence 'cut'.*not known before") as refused:
+        lower(model, SEQUENCES)
+    assert "optimize=True" in (refused.value.hint or "")
+
+
+def test_rules_for_what_only_computed_a_constant_are_dropped():
+    model = parts([2, 2, 2], (2, 0))
+    model.graph.node.insert(0, helper.make_node("Identity", ["split"], ["again"], name="again"))
+    model.graph.node[1].input[1] = "again"
+    rules = tuple(LayerPrecision(pattern, "fp32") for pattern in ("again", "*", "sum"))
+    lowered, followed = lower(model, frozenset(), rules)
+    assert "again" in {tensor.name for tensor in lowered.graph.initializer}
+    assert [rule.pattern for rule in followed] == ["*", "sum"]
+
+
+def test_attention_may_be_several_kernels():
+    shape = [1, 2, 4, 8]
+    graph = helper.make_graph(
+        [helper.make_node("Attention", ["x", "x", "x"], ["y"], name="attention")],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+    )
+    original = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
+    lowered, _ = lower(original, frozenset())
+    attention = lowered.graph.node[-1]
+    assert [(item.name, item.i) for item in attention.attribute] == [("TRT_decomposable", 1)]
+    assert attention.input[0] != attention.input[1]  # one tensor for both crashes TensorRT RTX 1.7
+    assert len(original.graph.node) == 1 and not original.graph.node[0].attribute
+    del attention.attribute[:]
+    onnx.checker.check_model(lowered, full_check=True)
+    feeds = {"x": np.random.default_rng(0).normal(size=shape).astype(np.float32)}
+    want, have = (ReferenceEvaluator(proto).run(None, feeds)[0] for proto in (original, lowered))
+    np.testing.assert_array_equal(have, want)

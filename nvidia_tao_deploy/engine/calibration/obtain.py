@@ -57,6 +57,7 @@ def ranges(model: onnx.ModelProto, calibration: Calibration | None, everything: 
         BuildError: the cache is of another model, or calibration fails.
     """
     from nvidia_tao_deploy.engine.calibration.ranges import observe
+    from nvidia_tao_deploy.graph import infinities
     from nvidia_tao_deploy.graph.quantise import activations, needed
 
     known = known_ranges(calibration)
@@ -64,7 +65,8 @@ def ranges(model: onnx.ModelProto, calibration: Calibration | None, everything: 
     if calibration is not None and calibration.cache_file is None and not everything:
         names = needed(model)  # nobody else will read the ranges
     if known is not None:
-        known = compared(known, names)
+        masks = infinities.reached(model)  # those that hold infinities have no range
+        known = compared(known, [name for name in names if name in known.amax or name not in masks])
         keep(calibration, known)
         return known
     wanted = with_data(calibration)

@@ -13,6 +13,7 @@ import onnx
 
 from nvidia_tao_deploy.engine.calibration import observers
 from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph import infinities
 from nvidia_tao_deploy.graph.model import PROTOBUF_LIMIT, all_nodes, on_disk, proto_bytes
 from nvidia_tao_deploy.graph.quantise import same_values
 
@@ -44,18 +45,25 @@ def observe(
         what: what the ranges are for, for messages.
 
     Returns:
-        amax by tensor name; 0 for tensors that were zero throughout (named in a warning).
+        amax by tensor name; 0 for tensors that were zero throughout (named in a warning). Tensors with infinities that
+        the model means, those of attention masks, have none: no scale of INT8 covers them.
 
     Raises:
-        BuildError: NaN or infinity among the values (names tensor, node and batch), or ONNX Runtime refuses the model.
+        BuildError: NaN or another infinity among the values (names tensor, node and batch), or ONNX Runtime refuses
+            the model.
         DataError: what `batches` raises.
     """
     sources = same_values(model)
     wanted = list(dict.fromkeys(sources.get(name, name) for name in tensors))
     histograms = {name: observers.Histogram(counting=algorithm != "minmax") for name in wanted}
     runner = _Runner(model, wanted)
+    masks = infinities.reached(model)
+    masked: set[str] = set()
     for number, feeds in enumerate(batches, 1):
-        for name, values in runner.run(feeds):
+        for name, observed in runner.run(feeds):
+            values = _finite(observed) if name in masks else observed
+            if values.size != observed.size:
+                masked.add(name)
             try:
                 histograms[name].add(values)
             except BuildError as error:
@@ -64,6 +72,8 @@ def observe(
                     hint=_blame(model, name),
                 ) from None
     found = {name: observers.amax(histogram, algorithm, percent) for name, histogram in histograms.items()}
+    for name in masked:
+        del found[name]
     zeros = [name for name, value in found.items() if value == 0.0]
     if zeros:
         logger.warning(
@@ -72,7 +82,14 @@ def observe(
             " and are not quantised" if what == CALIBRATION else "",
             ", ".join(zeros[:5]) + (" ..." if len(zeros) > 5 else ""),
         )  # fmt: skip
-    return {name: found[sources.get(name, name)] for name in tensors}
+    return {name: found[source] for name in tensors if (source := sources.get(name, name)) in found}
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """The values that are not infinite; NaN stays."""
+    import numpy as np
+
+    return values[~np.isinf(values)]
 
 
 class _Runner:

@@ -103,7 +103,8 @@ class Dialect:
     @property
     def unknown_ops(self) -> frozenset[str]:
         """Standard operators that this version's parser does not read and `graph.lowering` can write otherwise."""
-        return frozenset({"LayerNormalization"}) if self.product == TENSORRT and self.number < (8, 6) else frozenset()
+        older = {"LayerNormalization"} if self.product == TENSORRT and self.number < (8, 6) else set()
+        return frozenset({"SplitToSequence", "SequenceAt"} | older)
 
     @property
     def reads_int8_weights(self) -> bool:

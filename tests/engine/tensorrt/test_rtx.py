@@ -60,6 +60,25 @@ def test_builds(backend, make, precision):
     assert bool(built.details["narrow_nodes"]) == (precision != "fp32")
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("operands", ["q, k, x", "q, q, q", "x, x, k"])
+def test_builds_attention_and_computed_axes(backend, operands, precision):
+    """As PyTorch's exporter writes them for operator set 23. The builder crashes when query and key are one tensor."""
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 10, opset_import: ["" : 23]>
+        g (float[s77,2,16,8] x) => (float[s77,2,8] y) {{
+            q = Relu(x)
+            k = Sigmoid(x)
+            a = Attention<is_causal = 1>({operands})
+            two = Constant<value_ints = [2]>()
+            one = Constant<value_ints = [-1]>()
+            axes = Reshape(two, one)
+            y = ReduceMean<keepdims = 0>(a, axes)
+        }}"""
+    )
+    assert backend.build(model, plan(model, precision=precision)).blob
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_builds_the_example_networks(backend, path, precision):
