@@ -1,14 +1,14 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""What nodes compute from constants alone, as constants: parsers want axes, sizes and indices to be there at once.
+"""Operands that nodes compute from constants alone, as constants, where parsers want them to be there at once.
 
 Exporters that do not optimise (`torch.onnx.export(optimize=False)`) leave a Reshape around the axes of a ReduceMean, or
-an Expand and a CastLike in front of a convolution's bias.
+an Expand and a CastLike in front of a convolution's bias. TensorRT folds all else that is computed from constants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ from onnx import numpy_helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.graph.editing import GraphReader, constant_value
+from nvidia_tao_deploy.graph.order import read_by
 
 FOLDED = frozenset(
     {
@@ -26,22 +27,39 @@ FOLDED = frozenset(
 )  # fmt: skip
 """Operators that arrange constants or count with them. Others, on whole weights, are left to the backend."""
 
+_REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
+AT_ONCE: dict[str, tuple[int, ...]] = {
+    **{f"Reduce{kind}": (1,) for kind in _REDUCTIONS},
+    "BatchNormalization": (1, 2, 3, 4), "Conv": (2,), "ConvTranspose": (2,), "CumSum": (1,),
+    "InstanceNormalization": (1, 2), "Split": (1,), "Squeeze": (1,), "TopK": (1,), "Unsqueeze": (1,),
+}  # fmt: skip
+"""Operator -> positions of the operands that some version's parser takes as constants only (axes), or else on a way of
+its own that fails for less usual models (biases)."""
+
 LARGEST = 1 << 16
 """Elements; a larger result, such as one value expanded to a picture, is not worth its place in the file."""
 
 
 def fold(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
-    """The model with constants in place of the nodes that compute them, and the names of the nodes that are gone.
+    """The model with such operands (`AT_ONCE`) stored, and the names of the nodes that nobody needs any more.
 
     The model is returned as it came where there are none. Nodes in bodies of If and Loop are left as they are, and so
     are those that compute an output of the model.
     """
-    if not any(_arranges(node) for node in model.graph.node):
+    computed = {node.output[0] for node in model.graph.node if _arranges(node)}
+    at_once = computed.intersection(_read_at_once(model))
+    if not at_once:
         return model, []
-    reader = GraphReader(model)
+    try:
+        reader = GraphReader(model)
+    except onnx.shape_inference.InferenceError:  # the parser says what is wrong with the model
+        return model, []
     still = _computed(model, reader)
-    wanted = _used(node for node in model.graph.node if not still & set(node.output)) & still
-    values = {name: value for name in wanted if (value := reader.constant(name)) is not None and value.size <= LARGEST}
+    values = {
+        name: value
+        for name in at_once & still
+        if (value := reader.constant(name)) is not None and value.size <= LARGEST
+    }
     if not values:
         return model, []
     result = onnx.ModelProto()
@@ -55,8 +73,15 @@ def fold(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
             gone.append(node.name)
             del result.graph.node[index]
         else:
-            needed |= _used([node])
+            needed.update(read_by(node))
     return result, gone
+
+
+def _read_at_once(model: onnx.ModelProto) -> Iterator[str]:
+    for node in model.graph.node:
+        for position in AT_ONCE.get(node.op_type, ()):
+            if position < len(node.input) and node.domain in ("", "ai.onnx"):
+                yield node.input[position]
 
 
 def _arranges(node: onnx.NodeProto) -> bool:
@@ -85,14 +110,3 @@ def _computed(model: onnx.ModelProto, reader: GraphReader) -> set[str]:
         if fixed:
             still.add(node.output[0])
     return still
-
-
-def _used(nodes: Iterable[onnx.NodeProto]) -> set[str]:
-    """Names that nodes read, their bodies (If, Loop) included."""
-    names: set[str] = set()
-    for node in nodes:
-        names.update(node.input)
-        for attribute in node.attribute:
-            for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                names |= _used(body.node) | {value.name for value in body.output}
-    return names

@@ -70,6 +70,13 @@ def fitting(pattern: str, known: Collection[str]) -> list[str]:
     ]
 
 
+def remaining(
+    rules: Iterable[LayerPrecision], gone: Collection[str], left: Collection[str]
+) -> tuple[LayerPrecision, ...]:
+    """The rules without those about nothing but layers that are gone."""
+    return tuple(rule for rule in rules if fitting(rule.pattern, left) or not fitting(rule.pattern, gone))
+
+
 def fits(pattern: str, name: str) -> bool:
     """Whether a layer's name is `pattern`, in which '*' stands for any text and '?' for one character."""
     if pattern == name or not _WILDCARDS & set(pattern):

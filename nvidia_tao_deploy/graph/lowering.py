@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes
 from nvidia_tao_deploy.graph.folding import fold
 from nvidia_tao_deploy.graph.layers import EVERYTHING, fits
@@ -74,13 +75,7 @@ def _folded(
     model, gone = fold(model)
     if not gone or not rules:
         return model, rules
-    names = [node.name for node in model.graph.node]
-    kept = tuple(
-        rule
-        for rule in rules
-        if not any(fits(rule.pattern, name) for name in gone) or any(fits(rule.pattern, name) for name in names)
-    )
-    return model, kept
+    return model, layers.remaining(rules, gone, [node.name for node in model.graph.node])
 
 
 def _decomposable(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -120,10 +120,7 @@ def released(
         return model, own
     gone = pairs.finish()
     logger.info("layers_precision: %d layers taken out of the model's own Q/DQ pairs", count)
-    left = _labels(pairs.model)
-    return pairs.model, tuple(
-        rule for rule in own if layers.fitting(rule.pattern, left) or not layers.fitting(rule.pattern, gone)
-    )
+    return pairs.model, layers.remaining(own, gone, _labels(pairs.model))
 
 
 def advice(model: onnx.ModelProto) -> str | None:

@@ -127,9 +127,13 @@ def test_a_sequence_of_unknown_length_is_refused():
 
 
 def test_rules_for_what_only_computed_a_constant_are_dropped():
-    model = parts([2, 2, 2], (2, 0))
-    model.graph.node.insert(0, helper.make_node("Identity", ["split"], ["again"], name="again"))
-    model.graph.node[1].input[1] = "again"
+    nodes = [
+        helper.make_node("Identity", ["axes"], ["again"], name="again"),
+        helper.make_node("ReduceSum", ["x", "again"], ["y"], name="sum"),
+    ]
+    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, None)] for name in "xy"]
+    axes = numpy_helper.from_array(np.array([1]), "axes")
+    model = helper.make_model(helper.make_graph(nodes, "g", *ends, [axes]))
     rules = tuple(LayerPrecision(pattern, "fp32") for pattern in ("again", "*", "sum"))
     lowered, followed = lower(model, frozenset(), rules)
     assert "again" in {tensor.name for tensor in lowered.graph.initializer}
