@@ -57,7 +57,6 @@ def ranges(model: onnx.ModelProto, calibration: Calibration | None, everything: 
         BuildError: the cache is of another model, or calibration fails.
     """
     from nvidia_tao_deploy.engine.calibration.ranges import observe
-    from nvidia_tao_deploy.graph import infinities
     from nvidia_tao_deploy.graph.quantise import activations, needed
 
     known = known_ranges(calibration)
@@ -65,8 +64,7 @@ def ranges(model: onnx.ModelProto, calibration: Calibration | None, everything: 
     if calibration is not None and calibration.cache_file is None and not everything:
         names = needed(model)  # nobody else will read the ranges
     if known is not None:
-        masks = infinities.reached(model)  # those that hold infinities have no range
-        known = compared(known, [name for name in names if name in known.amax or name not in masks])
+        known = compared(known, model, names)
         keep(calibration, known)
         return known
     wanted = with_data(calibration)
@@ -197,15 +195,19 @@ def describe(calibration: Calibration) -> str:
     return f"calibration ({calibration.algorithm}, {calibration.count * calibration.batch_size} pictures)"
 
 
-def compared(known: Ranges, tensors: Collection[str]) -> Ranges:
-    """The ranges with `missing` filled in; says which of a model's activations those are, and which ranges belong to
-    nothing.
+def compared(known: Ranges, model: onnx.ModelProto, activations: Collection[str]) -> Ranges:
+    """The ranges with `missing` filled in; says which of the model's activations those are, and which ranges belong to
+    nothing. Activations with infinities that the model means, those of attention masks, need none.
 
     TensorRT names what it fuses or adds "(Unnamed Layer* 7) [...]"; such entries are no reason for doubt.
 
     Raises:
         BuildError: none of the names is the model's: the ranges are of another network.
     """
+    from nvidia_tao_deploy.graph import infinities
+
+    masks = infinities.reached(model)
+    tensors = [name for name in activations if name in known.amax or name not in masks]
     have, ours = set(known.amax), set(tensors)
     lacking = [name for name in tensors if name not in have]
     foreign = [name for name in known.amax if name not in ours and not name.startswith("(Unnamed Layer")]

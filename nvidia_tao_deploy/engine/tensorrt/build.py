@@ -203,7 +203,8 @@ def _calibrator(
     """What feeds TensorRT's calibrator, the calibrator, and the plan: what FP16 cannot hold is FP32 in it."""
     known = obtain.known_ranges(plan.calibration)
     if known is not None:
-        known = obtain.compared(known, activations(plugins.described(original), FLOATS))
+        described = plugins.described(original)
+        known = obtain.compared(known, described, activations(described, FLOATS))
         obtain.keep(plan.calibration, known)
     elif obtain.with_data(plan.calibration).algorithm not in calibrating.CLASSES:
         known = obtain.ranges(explicit.runnable(original), plan.calibration)  # TensorRT has no such algorithm

@@ -162,6 +162,27 @@ def test_cache_of_a_model_that_is_float16(tmp_path: Path, caplog: pytest.LogCapt
     assert "used as it is (3 tensors)" in caplog.text
 
 
+def test_a_cache_needs_no_range_of_a_mask_with_infinities(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from tests.graph import models
+
+    w = models.Weights()
+    nodes = [
+        models.helper.make_node("Add", ["x", w.given("mask", [0.0, -np.inf], np.float32)], ["masked"], name="/mask"),
+        models.helper.make_node("Softmax", ["masked"], ["attention"], name="/softmax"),
+        models.helper.make_node("MatMul", ["attention", w.normal("w", 2, 3)], ["y"], name="/product"),
+    ]
+    ends = [models.value("x", models.FLOAT, "batch", 2)], [models.value("y", models.FLOAT, "batch", 3)]
+    path = tmp_path / "cal.cache"
+    path.write_text(cache.format_text(dict.fromkeys(("x", "attention", "y"), 1.0), cache.header("entropy")))
+    with caplog.at_level("INFO"):
+        build._calibrator(
+            dialect(*BOTH),
+            models.model(nodes, *ends, w.tensors),
+            BuildPlan("int8", calibration=calibration([], path), strict=True),
+        )
+    assert "used as it is (3 tensors)" in caplog.text and "no range for" not in caplog.text
+
+
 def test_cache_is_compared_with_the_tensors_behind_a_plugin_too(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
