@@ -27,9 +27,11 @@ FOLDED = frozenset(
 )  # fmt: skip
 """Operators that arrange constants or count with them. Others, on whole weights, are left to the backend."""
 
-_REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
+REDUCTIONS = frozenset(
+    f"Reduce{kind}" for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
+)
 AT_ONCE: dict[str, tuple[int, ...]] = {
-    **{f"Reduce{kind}": (1,) for kind in _REDUCTIONS},
+    **dict.fromkeys(REDUCTIONS, (1,)),
     "BatchNormalization": (1, 2, 3, 4), "Conv": (2,), "ConvTranspose": (2,), "CumSum": (1,),
     "InstanceNormalization": (1, 2), "Split": (1,), "Squeeze": (1,), "TopK": (1,), "Unsqueeze": (1,),
 }  # fmt: skip

@@ -14,11 +14,12 @@ from onnx import TensorProto, helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
-from nvidia_tao_deploy.graph import layers
+from nvidia_tao_deploy.graph import definitions, layers
+from nvidia_tao_deploy.graph import older_forms as older
 from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes
 from nvidia_tao_deploy.graph.folding import fold
 from nvidia_tao_deploy.graph.layers import EVERYTHING, fits
-from nvidia_tao_deploy.graph.model import all_nodes
+from nvidia_tao_deploy.graph.model import all_nodes, opset_of
 
 logger = logging.getLogger(__name__)
 DECOMPOSABLE = "TRT_decomposable"
@@ -29,43 +30,90 @@ _FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
 
 def lower(
-    model: onnx.ModelProto, unknown: Collection[str], rules: tuple[LayerPrecision, ...] = ()
+    model: onnx.ModelProto,
+    unknown: Collection[str],
+    rules: tuple[LayerPrecision, ...] = (),
+    older_forms: bool = False,
 ) -> tuple[onnx.ModelProto, tuple[LayerPrecision, ...]]:
     """The model as a parser without the operators in `unknown` reads it, and the layer rules that mean the same for it.
 
     Both are returned as they came when there is nothing to do. A layer's replacement has names that begin with the
-    layer's own.
+    layer's own. Operators in `unknown` that cannot be written otherwise stay: the parser names them.
+
+    Args:
+        older_forms: write what operator sets after 17 changed in the forms of 17.
 
     Raises:
         BuildError: an operator that stands in the body of a Loop or If, or in a form that cannot be written otherwise.
     """
-    model, rules = _folded(model, rules)
     model = _decomposable(model)
-    wanted = [op for op in _LOWERINGS if op in unknown]
-    if not any(_is(node, wanted) for node in all_nodes(model.graph)):
-        return model, rules
+    opset = opset_of(model, "the model")
+    wanted = {op for op in _LOWERINGS if op in unknown}
+    wanted |= definitions.are_defined(set(unknown) - wanted, opset)
+    older_forms = older_forms and opset > older.NEWEST
+    done: list[str] = []
+    while True:  # a definition may use operators that are unknown too
+        lowered, prefixes, ops = _round(model, wanted, older_forms)
+        if not ops:
+            break
+        model, rules = lowered, _follow(rules, prefixes, [node.name for node in lowered.graph.node])
+        done += ops
+    _refuse_in_bodies(model, wanted, older_forms)
+    if older_forms:
+        model = older.declared(model)
+    if done:
+        logger.info("%d nodes written with other operators: %s", len(done), ", ".join(dict.fromkeys(done)))
+    return _folded(model, rules)
+
+
+def _round(
+    model: onnx.ModelProto, wanted: Collection[str], older_forms: bool
+) -> tuple[onnx.ModelProto, dict[str, str], list[str]]:
+    """The model with its nodes written otherwise once; by name, what their replacements begin with; what they were."""
+
+    def concerns(node: onnx.NodeProto) -> bool:
+        return _is(node, wanted) or (older_forms and older.is_newer(node))
+
+    prefixes: dict[str, str] = {}
+    ops: list[str] = []
+    if not any(concerns(node) for node in model.graph.node):
+        return model, prefixes, ops
     lowered = onnx.ModelProto()
     lowered.CopyFrom(model)
     reader = GraphReader(lowered)
     nodes: list[onnx.NodeProto] = []
-    prefixes: dict[str, str] = {}
     for index, node in enumerate(model.graph.node):
-        if not _is(node, wanted):
+        prefix = f"{node.name or node.op_type}/lowered_{index}"
+        write = GraphWriter(reader, prefix)
+        if not concerns(node) or not _write(node, wanted, write):
             nodes.append(node)
             continue
-        prefixes[node.name] = f"{node.name or node.op_type}/lowered_{index}"
-        write = GraphWriter(reader, prefixes[node.name])
-        _LOWERINGS[node.op_type](node, write)
+        if all(new.name != node.name for new in write.nodes):
+            prefixes[node.name] = prefix
+        ops.append(node.op_type)
         nodes.extend(write.nodes)
         lowered.graph.initializer.extend(write.initialisers)
     del lowered.graph.node[:]
     lowered.graph.node.extend(nodes)
-    left = [node for node in all_nodes(lowered.graph) if _is(node, wanted)]
-    if left:
-        raise BuildError(f"{left[0].op_type} '{left[0].name}' stands in the body of a Loop or If, where it cannot stay")
-    ops = dict.fromkeys(node.op_type for node in model.graph.node if _is(node, wanted))
-    logger.info("%d %s nodes written with other operators", len(prefixes), "/".join(ops))
-    return lowered, _follow(rules, prefixes, [node.name for node in nodes])
+    return lowered, prefixes, ops
+
+
+def _write(node: onnx.NodeProto, wanted: Collection[str], write: GraphWriter) -> bool:
+    """Returns whether the node can be written otherwise."""
+    if not _is(node, wanted):
+        older.write_older(node, write)
+    elif node.op_type in _LOWERINGS:
+        _LOWERINGS[node.op_type](node, write)
+    else:
+        return definitions.write_out(node, write)
+    return True
+
+
+def _refuse_in_bodies(model: onnx.ModelProto, wanted: Collection[str], older_forms: bool) -> None:
+    """What is written otherwise only outside of bodies, and would be misread or cannot be read within."""
+    for node in all_nodes(model.graph):
+        if _is(node, _LOWERINGS.keys() & wanted) or (older_forms and older.is_newer(node)):
+            raise BuildError(f"{node.op_type} '{node.name}' stands in the body of a Loop or If, where it cannot stay")
 
 
 def _folded(

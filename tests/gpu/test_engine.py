@@ -291,6 +291,16 @@ def test_awkward_model(engine, reference):
         np.testing.assert_allclose(found["top"], expected["top"], atol=tolerance)
 
 
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("fp16", 1e-2)])
+def test_model_of_a_newer_operator_set(engine, reference, precision, tolerance):
+    """TensorRT 8.5 reads sets up to 17, has no Gelu, and would take a mean over all axes without a word."""
+    model = models.newer()
+    feeds = {"input": SEED.normal(size=(4, 3, 16, 16)).astype(np.float32)}
+    with engine(model, precision=precision) as loaded:
+        found = loaded.infer(feeds)["output"]
+    np.testing.assert_allclose(found, reference(model, feeds)["output"], atol=tolerance)
+
+
 def test_bf16_is_refused_where_tensorrt_has_none(backend, plan):
     if dialect.load(dialect.TENSORRT).has_flag("BF16"):
         pytest.skip("this TensorRT has BF16")

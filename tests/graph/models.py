@@ -157,6 +157,22 @@ def quantised(batch: int | str = "batch") -> onnx.ModelProto:
     return model(nodes, [value("input", FLOAT, batch, 3, 16, 16)], [value("output", FLOAT, batch, 8)], w.tensors)
 
 
+def newer(batch: int | str = "batch") -> onnx.ModelProto:
+    """input [B, 3, 16, 16] -> output [B, 4], of operator set 20: Gelu, parts without sizes, axes as an operand."""
+    w = Weights()
+    nodes = [
+        helper.make_node("Conv", ["input", w.normal("w", 8, 3, 3, 3), w.normal("b", 8)], ["c"], name="/conv"),
+        helper.make_node("Gelu", ["c"], ["g"], name="/gelu"),
+        helper.make_node("Split", ["g"], ["first", "second"], name="/split", axis=1, num_outputs=2),
+        helper.make_node("Mul", ["first", "second"], ["m"], name="/mul"),
+        helper.make_node("ReduceMean", ["m", w.given("axes", [2, 3], np.int64)], ["output"], name="/mean", keepdims=0),
+    ]
+    ends = [value("input", FLOAT, batch, 3, 16, 16)], [value("output", FLOAT, batch, 4)]
+    made = model(nodes, *ends, w.tensors, opset=20)
+    made.ir_version = 9
+    return made
+
+
 def half(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model in float16 throughout, as exported after `.half()`."""
     copy = onnx.ModelProto()

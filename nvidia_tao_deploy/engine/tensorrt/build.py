@@ -76,8 +76,6 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     model = _named(model)
     quantised = is_quantised(model)
     model = kernel_shapes.stated(model)
-    model, rules = lowering.lower(model, dialect.unknown_ops, plan.layers_precision)
-    plan = replace(plan, layers_precision=rules)
     start = time.monotonic()
     with_gpu = dialect.product == TENSORRT
     if with_gpu:
@@ -87,6 +85,9 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         _check_hardware(dialect, builder, plan, with_gpu)
     network = dialect.create_network(builder, strongly_typed)
     parser = dialect.trt.OnnxParser(network, tensorrt_log)
+    unknown = dialect.unknown_ops | {node.op_type for node in all_nodes(model.graph) if not _reads(parser, node)}
+    model, rules = lowering.lower(model, unknown, plan.layers_precision, dialect.reads_older_forms_only)
+    plan = replace(plan, layers_precision=rules)
     _parse(dialect, parser, model)
     config = builder.create_builder_config()
     kept = gates.find(model) if feeder is not None else None
@@ -247,6 +248,11 @@ def _check_hardware(dialect: Dialect, builder: Any, plan: BuildPlan, with_gpu: b
                 f"gen_trt_engine.tensorrt.data_type={wanted}: {name} (compute capability {capability}) has no {wanted}",
                 hint,
             )
+
+
+def _reads(parser: Any, node: onnx.NodeProto) -> bool:
+    """Whether the parser knows a standard operator; plugins are its registry's affair."""
+    return node.domain not in ("", "ai.onnx") or bool(parser.supports_operator(node.op_type))
 
 
 def _parse(dialect: Dialect, parser: Any, model: onnx.ModelProto) -> None:

@@ -107,6 +107,11 @@ class Dialect:
         return frozenset({"SplitToSequence", "SequenceAt"} | older)
 
     @property
+    def reads_older_forms_only(self) -> bool:
+        """Whether the parser takes no operand or attribute that came after operator set 17, and may not say so."""
+        return self.product == TENSORRT and self.number < (10,)
+
+    @property
     def reads_int8_weights(self) -> bool:
         """Whether the parser takes weights that are stored as INT8 behind a DequantizeLinear."""
         return self.explicit_only or self.number >= (10,)

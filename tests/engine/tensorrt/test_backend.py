@@ -152,6 +152,15 @@ def test_dialects(speak, version, explicit, network_flags, shares, bf16):
     assert asked == [network_flags]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_parsers_read(speak, version):
+    """Those of TensorRT 8 read operator sets up to 17 and no weights stored as INT8."""
+    older = version.startswith("8.")
+    assert speak(version).reads_older_forms_only is older
+    assert speak(version).reads_int8_weights is not older
+    assert ("LayerNormalization" in speak(version).unknown_ops) is version.startswith("8.5")
+
+
 def test_parser_errors_of_tensorrt_8_name_the_node(speak):
     error = SimpleNamespace(node=lambda: 1, desc=lambda: "No importer\nregistered for op")
     parser = SimpleNamespace(num_errors=1, get_error=lambda index: error)

@@ -15,7 +15,7 @@ import pytest
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from nvidia_tao_deploy.engine.contract import BuildPlan, Calibration, LayerPrecision, Profile
-from nvidia_tao_deploy.engine.tensorrt import cuda, plan_file
+from nvidia_tao_deploy.engine.tensorrt import build, cuda, dialect, plan_file
 from nvidia_tao_deploy.engine.tensorrt.backend import TensorRTBackend, TensorRTRTXBackend
 from nvidia_tao_deploy.errors import BuildError, EngineError, SpecError
 from nvidia_tao_deploy.graph import model as graph_model
@@ -202,6 +202,40 @@ def test_operator_that_the_parser_does_not_have(backend):
     model = models.model(nodes, [models.value("x", 1, 2, 3)], [models.value("y", 1, 2, 3)], [])
     with pytest.raises(BuildError, match=r"DynamicQuantizeLinear '/quantise': this operator is not supported"):
         backend.build(model, BuildPlan())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_operator_that_is_written_as_the_standard_defines_it(backend, precision, caplog):
+    w = models.Weights()
+    nodes = [
+        onnx.helper.make_node("CenterCropPad", ["x", w.given("size", [6, 9], np.int64)], ["c"], name="/c", axes=[2, 3]),
+        onnx.helper.make_node("Relu", ["c"], ["y"], name="/relu"),
+    ]
+    model = models.model(nodes, [models.value("x", 1, 2, 3, 8, 8)], [models.value("y", 1, 2, 3, 6, 9)], w.tensors, 18)
+    with caplog.at_level(logging.INFO):
+        assert backend.build(model, BuildPlan(precision=precision)).blob
+    assert "1 nodes written with other operators: CenterCropPad" in caplog.text
+
+
+def test_newer_forms_for_an_older_parser(backend, monkeypatch, caplog):
+    """What TensorRT before 10 is given of a model of operator set 20, read by a parser that is here."""
+    monkeypatch.setattr(dialect.Dialect, "reads_older_forms_only", True)
+    parsed = []
+    read = build._parse
+    monkeypatch.setattr(build, "_parse", lambda *args: (parsed.append(args[-1]), read(*args)))
+    w = models.Weights()
+    nodes = [
+        onnx.helper.make_node("Gelu", ["x"], ["g"], name="/gelu"),
+        onnx.helper.make_node("ReduceMean", ["g", w.given("axes", [2, 3], np.int64)], ["y"], name="/mean", keepdims=0),
+    ]
+    model = models.model(nodes, [models.value("x", 1, 2, 3, 8, 8)], [models.value("y", 1, 2, 3)], w.tensors, 20)
+    unknown = dialect.Dialect.unknown_ops.fget(dialect.load(dialect.TENSORRT_RTX)) | {"Gelu", "CastLike"}
+    monkeypatch.setattr(dialect.Dialect, "unknown_ops", unknown)
+    assert backend.build(model, BuildPlan()).blob
+    (given,) = parsed
+    assert given.opset_import[0].version == 17
+    assert [list(node.input) for node in given.graph.node if node.op_type == "ReduceMean"] == [["g"]]
+    assert not any(node.op_type == "Gelu" for node in given.graph.node)
 
 
 def test_open_axis_without_profile(backend):

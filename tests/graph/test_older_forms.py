@@ -1,0 +1,176 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""What operator sets after 17 changed, in the forms of 17: valid there, and the same numbers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+
+from nvidia_tao_deploy.engine.contract import LayerPrecision
+from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph.editing import attributes
+from nvidia_tao_deploy.graph.lowering import lower
+from tests.graph.models import Weights, model, value
+
+SHAPE = (2, 4, 6, 5)
+REDUCTIONS = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
+              "ReduceProd", "ReduceSumSquare")  # fmt: skip
+
+
+def one(
+    op: str,
+    operands: Sequence[Any] = (),
+    results: int = 1,
+    opset: int = 20,
+    shape: Sequence[Any] = SHAPE,
+    **options: Any,
+) -> onnx.ModelProto:
+    """input [2, 4, 6, 5] -> its outputs: one node; `operands` follow the input, None leaves one out."""
+    w = Weights()
+    names = ["" if item is None else w.given(f"w{index}", item) for index, item in enumerate(operands)]
+    outputs = [f"output{index}" for index in range(results)]
+    node = helper.make_node(op, ["input", *names], outputs, name="/node", **options)
+    declared = [helper.make_empty_tensor_value_info(name) for name in outputs]
+    made = model([node], [value("input", TensorProto.FLOAT, *shape)], declared, w.tensors, opset=opset)
+    made.ir_version = 9
+    made = onnx.shape_inference.infer_shapes(made)
+    for output in made.graph.output:
+        if not output.type.HasField("tensor_type"):  # what has a definition, onnx asks in operator set 21
+            output.CopyFrom(value(output.name, TensorProto.FLOAT, *SHAPE))
+    onnx.checker.check_model(made, full_check=True)
+    return made
+
+
+def older(original: onnx.ModelProto) -> onnx.ModelProto:
+    before = original.SerializeToString()
+    written, _ = lower(original, (), older_forms=True)
+    assert original.SerializeToString() == before
+    return written
+
+
+def opset(proto: onnx.ModelProto) -> int:
+    return proto.opset_import[0].version
+
+
+GRID = np.random.default_rng(3).uniform(-1, 1, (2, 3, 3, 2)).astype(np.float32)
+CASES = {
+    **{op: one(op, [np.array([2, -1])], keepdims=0) for op in REDUCTIONS},
+    "ReduceSum": one("ReduceSum", [np.array([1])]),
+    "all axes": one("ReduceMean"),
+    "empty axes": one("ReduceMean", [np.zeros(0, np.int64)]),
+    "no axes, no operation": one("ReduceMean", noop_with_empty_axes=1),
+    "pad": one("Pad", [np.array([1, 2, 0, 3]), np.float32(0.5), np.array([-1, 1])]),
+    "pad as ever": one("Pad", [np.array([0, 0, 1, 1, 0, 0, 2, 2])], mode="reflect"),
+    "split": one("Split", results=2, axis=1, num_outputs=2),
+    "uneven split": one("Split", results=3, axis=3, num_outputs=3),
+    "bilinear": one("GridSample", [GRID], mode="linear", padding_mode="border"),
+    "bilinear by default": one("GridSample", [GRID]),
+    "nearest": one("GridSample", [GRID], mode="nearest"),
+    "average": one("AveragePool", opset=19, kernel_shape=[2, 2], dilations=[1, 1]),
+    "resize": one("Resize", [None, np.float32([2, 2]), None], axes=[3, 2], mode="linear"),
+    "resize to sizes": one("Resize", [None, None, np.array([7, 9])], axes=[2, 3], mode="nearest"),
+    "resize as ever": one("Resize", [None, np.float32([1, 1, 2, 2])], antialias=0, keep_aspect_ratio_policy="stretch"),
+    "cast": one("Cast", to=TensorProto.FLOAT, saturate=1),
+    "gelu": one("Relu"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_is_of_operator_set_17_and_computes_the_same(name: str) -> None:
+    original = CASES[name]
+    written = older(original)
+    assert opset(written) == 17
+    onnx.checker.check_model(written, full_check=True)
+    x = np.random.default_rng(0).uniform(0.1, 1, SHAPE).astype(np.float32)
+    expected, found = (
+        onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"input": x}) for proto in (original, written)
+    )
+    for left, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-5)
+
+
+def test_axes_become_an_attribute() -> None:
+    (node,) = older(CASES["ReduceMean"]).graph.node
+    assert list(node.input) == ["input"] and attributes(node) == {"axes": [2, -1], "keepdims": 0}
+
+
+def test_rules_follow() -> None:
+    rule = LayerPrecision("/node", "fp32")
+    assert lower(CASES["ReduceMean"], (), (rule,), older_forms=True)[1] == (rule,)  # the node keeps its name
+    _, rules = lower(CASES["no axes, no operation"], (), (rule,), older_forms=True)
+    assert [rule.pattern.startswith("/node/lowered") for rule in rules] == [True]
+
+
+def test_definitions_are_written_in_older_forms_too() -> None:
+    """GroupNormalization's has a ReduceMean whose axes are an operand."""
+    scale = np.ones(4, np.float32)
+    original = one("GroupNormalization", [scale, scale], opset=21, num_groups=2)
+    written, _ = lower(original, {"GroupNormalization", "CastLike"}, older_forms=True)
+    assert opset(written) == 17
+    onnx.checker.check_model(written, full_check=True)
+    x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
+    expected, found = (ReferenceEvaluator(proto).run(None, {"input": x})[0] for proto in (original, written))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_older_models_and_newer_parsers_are_left_alone() -> None:
+    old = one("ReduceMean", opset=17, axes=[1])
+    assert older(old) is old
+    assert lower(CASES["ReduceMean"], ())[0] is CASES["ReduceMean"]
+
+
+@pytest.mark.parametrize(
+    ("proto", "message"),
+    [
+        (one("Resize", [None, np.float32([1, 1, 2, 2])], antialias=1, mode="linear"), "Resize '/node': antialias=1"),
+        (one("Resize", [None, None, np.array([2, 4, 9, 9])], keep_aspect_ratio_policy="not_larger"),
+         "keep_aspect_ratio_policy=not_larger"),
+        (one("Resize", [None, None, np.array([9])], axes=[2], shape=["n", 4, 6, 5]), "Resize '/node': axes"),
+        (one("AveragePool", kernel_shape=[2, 2], dilations=[2, 1]), r"AveragePool '/node': dilations=\[2, 1\]"),
+    ],
+)  # fmt: skip
+def test_what_17_cannot_say_is_refused(proto: onnx.ModelProto, message: str) -> None:
+    with pytest.raises(BuildError, match=message) as caught:
+        older(proto)
+    assert "opset_version=17" in str(caught.value.hint) and "came after operator set 17" in caught.value.message
+
+
+def test_axes_that_are_no_constant_are_refused() -> None:
+    nodes = [
+        helper.make_node("Cast", ["axis"], ["axes"], name="/cast", to=TensorProto.INT64),
+        helper.make_node("ReduceMax", ["input", "axes"], ["output"], name="/max"),
+    ]
+    inputs = [value("input", TensorProto.FLOAT, *SHAPE), value("axis", TensorProto.INT32, 1)]
+    proto = model(nodes, inputs, [value("output", TensorProto.FLOAT, *[None] * 4)], [], opset=18)
+    with pytest.raises(BuildError, match="ReduceMax '/max': 'axes', an operand that is no constant"):
+        older(proto)
+
+
+def test_in_a_body_it_is_refused() -> None:
+    node = helper.make_node("ReduceMean", ["input", "axes"], ["inner"], name="/inner")
+    body = helper.make_graph([node], "body", [], [value("inner", TensorProto.FLOAT, *[None] * 4)])
+    w = Weights()
+    w.given("yes", np.True_)
+    w.given("axes", np.array([1]))
+    branch = helper.make_node("If", ["yes"], ["output"], name="/if", then_branch=body, else_branch=body)
+    ends = [value("input", TensorProto.FLOAT, *SHAPE)], [value("output", TensorProto.FLOAT, *[None] * 4)]
+    with pytest.raises(BuildError, match="ReduceMean '/inner' stands in the body of a Loop or If"):
+        older(model([branch], *ends, w.tensors, opset=18))
+
+
+def test_an_operator_that_came_later_is_left_to_the_parser_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    proto = one("Mish", opset=18)
+    with caplog.at_level(logging.WARNING):
+        written = older(proto)
+    assert opset(written) == 18
+    assert "The model is of operator set 18, and this TensorRT reads those up to 17" in caplog.text
+    assert "Mish" in caplog.text and "verify=true" in caplog.text
