@@ -23,7 +23,7 @@ from nvidia_tao_deploy.graph.quantise import FLOATS, activations, needed, same_v
 POINTWISE = frozenset(
     {
         "Abs", "Add", "Clip", "Div", "Elu", "Erf", "Exp", "HardSigmoid", "LeakyRelu", "Log", "Max", "Min", "Mul", "Neg",
-        "Pow", "PRelu", "Reciprocal", "Relu", "Sigmoid", "Softplus", "Sub", "Tanh",
+        "Pow", "PRelu", "Reciprocal", "Relu", "Sigmoid", "Softplus", "Sub", "Sum", "Tanh",
     }
 )  # fmt: skip
 """Operators that compute each element by itself."""

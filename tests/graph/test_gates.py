@@ -10,6 +10,7 @@ import pytest
 from onnx import helper
 
 from nvidia_tao_deploy.graph import gates
+from nvidia_tao_deploy.graph.lowering import lower
 from tests.graph import models
 from tests.graph.models import FLOAT, Weights, value
 
@@ -94,6 +95,16 @@ def test_gates_as_exporters_write_them(steps: list[Step]) -> None:
     assert found.inside == {result for _, _, result in steps}
     assert found.sources == {"x"}
     assert found.ends == {"y"}  # the second convolution takes it as INT8 anyway
+
+
+@pytest.mark.parametrize(("kind", "opset"), [("HardSwish", 14), ("Mish", 18), ("Gelu", 20), ("Swish", 24)])
+def test_operators_that_were_written_as_the_standard_defines_them(kind: str, opset: int) -> None:
+    model = network([(kind, "x", "y")], opset=opset)
+    model.ir_version = 10
+    written, _ = lower(model, {kind, "CastLike"}, older_forms=True)
+    found = gates.find(written)
+    assert "y" in found.inside and len(found.inside) > 1
+    assert (found.sources, found.ends) == ({"x"}, {"y"})
 
 
 def test_gates_of_a_model_that_is_float16() -> None:
