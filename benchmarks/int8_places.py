@@ -28,7 +28,7 @@ import onnx
 import yaml
 from onnx import helper, numpy_helper
 
-from benchmarks.precision import FIGURES, SPECS, figure
+from benchmarks.precision import FIGURES, SPECS, evaluated
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.cli import main as command
 from nvidia_tao_deploy.engine.calibration import cache
@@ -120,12 +120,7 @@ def main() -> int:
             work = Path(folder)
             values = []
             for name, model in variants(*calibrated(network, work)).items():
-                onnx.save(model, str(work / "model.onnx"))
-                options = (f"results_dir={work}", f"evaluate.trt_engine={work / 'model.onnx'}")
-                code = command(network, ["evaluate", "-e", str(SPECS / f"{network}.yaml"), *options])
-                if code:
-                    raise SystemExit(f"{network}, {name}: evaluate ended with {code}")
-                values.append(figure(network, work / "trt_evaluate" / "status.json")[1])
+                values.append(evaluated(network, model, work))
                 rows.append((network, name, f"{values[-1]:.4f}"))
             costs = costs and values[2] <= values[1] - 0.01
     logs.show_table(Table("INT8 by place", ("network", "stored as INT8", "figure"), tuple(rows)))

@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.cli import main as command
 from nvidia_tao_deploy.network import Table
@@ -110,6 +112,15 @@ def figure(network: str, status: Path) -> tuple[str, float]:
     lines = [json.loads(line) for line in status.read_text(encoding="utf-8").splitlines()]
     kpi: dict[str, float] = next(line["kpi"] for line in reversed(lines) if line.get("kpi"))
     return FIGURES[network], float(kpi[FIGURES[network]])
+
+
+def evaluated(network: str, model: onnx.ModelProto, work: Path) -> float:
+    """The accuracy figure of a model on ONNX Runtime, as it is; files go into `work`."""
+    path = work / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    spec = SPECS / f"{network}.yaml"
+    _succeed(network, ["evaluate", "-e", str(spec), f"results_dir={work}", f"evaluate.trt_engine={path}"])
+    return figure(network, work / "trt_evaluate" / "status.json")[1]
 
 
 def _succeed(network: str, arguments: list[str]) -> None:
