@@ -14,8 +14,6 @@ what TensorRT does if it is left alone, costs less than a point.
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Collection, Mapping
@@ -25,32 +23,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import onnx
-import yaml
 from onnx import helper, numpy_helper
 
-from benchmarks.precision import FIGURES, SPECS, evaluated
+from benchmarks.example_models import calibrated, chosen, evaluated
 from nvidia_tao_deploy import logs
-from nvidia_tao_deploy.cli import main as command
 from nvidia_tao_deploy.engine.calibration import cache
 from nvidia_tao_deploy.graph import gates, quantise
-from nvidia_tao_deploy.graph.plugins import standard
 from nvidia_tao_deploy.network import Table
-
-
-def calibrated(network: str, work: Path) -> tuple[onnx.ModelProto, Mapping[str, float]]:
-    """The network's example model and the ranges of all its values."""
-    options = (
-        f"results_dir={work}", "gen_trt_engine.backend=onnxruntime", "gen_trt_engine.tensorrt.data_type=INT8",
-        f"gen_trt_engine.trt_engine={work / 'model.engine'}",
-        "gen_trt_engine.tensorrt.calibration.cal_algorithm=minmax",
-        f"gen_trt_engine.tensorrt.calibration.cal_cache_file={work / 'calibration.cache'}",
-    )  # fmt: skip
-    spec = SPECS / f"{network}.yaml"
-    code = command(network, ["gen_trt_engine", "-e", str(spec), *options])
-    if code:
-        raise SystemExit(f"{network}: gen_trt_engine ended with {code}")
-    found = yaml.safe_load(spec.read_text(encoding="utf-8"))["gen_trt_engine"]["onnx_file"]
-    return standard(onnx.load(found)), cache.read(work / "calibration.cache").amax
 
 
 def with_pairs(model: onnx.ModelProto, amax: Mapping[str, float], names: Collection[str]) -> onnx.ModelProto:
@@ -103,24 +82,14 @@ def storable(model: onnx.ModelProto) -> set[str]:
 
 def main() -> int:
     """Build, evaluate, print the table; 0 when INT8 everywhere costs a point in each network."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("demo", type=Path, help="folder that examples/prepare.py filled")
-    parser.add_argument("--networks", default="ocrnet", help=f"of {','.join(FIGURES)}; default: ocrnet")
-    arguments = parser.parse_args()
-    unknown = set(arguments.networks.split(",")) - set(FIGURES)
-    if unknown:
-        parser.error(f"--networks: {', '.join(sorted(unknown))}; there are: {', '.join(FIGURES)}")
-    os.environ.setdefault("TAO_LOGGING_LEVEL", "WARNING")
-    os.chdir(arguments.demo.absolute().parent)
-    if not Path("demo", "models").is_dir():
-        parser.error(f"{arguments.demo}: the specs expect this folder to be named 'demo'")
     rows, costs = [], True
-    for network in arguments.networks.split(","):
+    for network in chosen(__doc__, "ocrnet"):
         with tempfile.TemporaryDirectory(prefix="int8_places") as folder:
             work = Path(folder)
             values = []
-            for name, model in variants(*calibrated(network, work)).items():
-                values.append(evaluated(network, model, work))
+            model = calibrated(network, work, "cal_algorithm=minmax")
+            for name, variant in variants(model, cache.read(work / "calibration.cache").amax).items():
+                values.append(evaluated(network, variant, work))
                 rows.append((network, name, f"{values[-1]:.4f}"))
             costs = costs and values[2] <= values[1] - 0.01
     logs.show_table(Table("INT8 by place", ("network", "stored as INT8", "figure"), tuple(rows)))

@@ -13,8 +13,6 @@ of the defaults by a point against what ONNX Runtime's own symmetric ranges give
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,15 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import onnx
-import yaml
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
-from benchmarks.precision import FIGURES, SPECS, evaluated
+from benchmarks.example_models import calibrated, chosen, evaluated
 from nvidia_tao_deploy import logs
-from nvidia_tao_deploy.cli import main as command
 from nvidia_tao_deploy.engine.calibration.tensorfile import TensorFile
 from nvidia_tao_deploy.graph.own_ranges import symmetric
-from nvidia_tao_deploy.graph.plugins import standard
 from nvidia_tao_deploy.network import Table
 
 SCHEMES: dict[str, dict[str, Any]] = {"defaults": {}, "symmetric": {"extra_options": {"ActivationSymmetric": True}}}
@@ -49,29 +44,12 @@ class Reader(CalibrationDataReader):
         return next(self._feeds, None)
 
 
-def calibrated(network: str, work: Path) -> tuple[onnx.ModelProto, list[dict[str, np.ndarray]]]:
-    """The network's example model, and the batches with which our INT8 is calibrated."""
-    data = work / "calibration.h5"
-    options = (
-        f"results_dir={work}", "gen_trt_engine.backend=onnxruntime", "gen_trt_engine.tensorrt.data_type=INT8",
-        f"gen_trt_engine.trt_engine={work / 'model.engine'}",
-        f"gen_trt_engine.tensorrt.calibration.cal_data_file={data}",
-        f"gen_trt_engine.tensorrt.calibration.cal_cache_file={work / 'calibration.cache'}",
-    )  # fmt: skip
-    spec = SPECS / f"{network}.yaml"
-    code = command(network, ["gen_trt_engine", "-e", str(spec), *options])
-    if code:
-        raise SystemExit(f"{network}: gen_trt_engine ended with {code}")
-    found = yaml.safe_load(spec.read_text(encoding="utf-8"))["gen_trt_engine"]["onnx_file"]
-    model = standard(onnx.load(found))
-    constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value.name for value in model.graph.input if value.name not in constants]
-    return model, list(TensorFile(data).batches(inputs))
-
-
 def figures(network: str, work: Path) -> dict[str, float]:
     """The network's figure by model: "<scheme>" as the quantiser made it, "<scheme>, for TensorRT" as we write it."""
-    model, batches = calibrated(network, work)
+    model = calibrated(network, work, f"cal_data_file={work / 'calibration.h5'}")
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value.name for value in model.graph.input if value.name not in constants]
+    batches = list(TensorFile(work / "calibration.h5").batches(inputs))
     onnx.save(model, str(work / "float.onnx"))
     found = {"FP32": evaluated(network, model, work)}
     for name, options in SCHEMES.items():
@@ -85,20 +63,8 @@ def figures(network: str, work: Path) -> dict[str, float]:
 
 def main() -> int:
     """Quantise, evaluate, print the table; 0 when writing them otherwise costs what symmetric ranges cost."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("demo", type=Path, help="folder that examples/prepare.py filled")
-    chosen = "classification_pyt,ocrnet"
-    parser.add_argument("--networks", default=chosen, help=f"of {','.join(FIGURES)}; default: {chosen}")
-    arguments = parser.parse_args()
-    unknown = set(arguments.networks.split(",")) - set(FIGURES)
-    if unknown:
-        parser.error(f"--networks: {', '.join(sorted(unknown))}; there are: {', '.join(FIGURES)}")
-    os.environ.setdefault("TAO_LOGGING_LEVEL", "WARNING")
-    os.chdir(arguments.demo.absolute().parent)
-    if not Path("demo", "models").is_dir():
-        parser.error(f"{arguments.demo}: the specs expect this folder to be named 'demo'")
     rows, holds = [], True
-    for network in arguments.networks.split(","):
+    for network in chosen(__doc__, "classification_pyt,ocrnet"):
         with tempfile.TemporaryDirectory(prefix="own_ranges") as folder:
             found = figures(network, Path(folder))
         rows += [(network, name, f"{value:.4f}") for name, value in found.items()]

@@ -20,8 +20,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from nvidia_tao_deploy import logs
 from nvidia_tao_deploy.cli import main as command
 from nvidia_tao_deploy.network import Table
@@ -79,7 +77,7 @@ def rounded(network: str, variant: str, out: Path) -> Result:
     model = onnx.load(str(out / network / "fp32" / "model.engine"))
     onnx.save(typed(model, ROUNDED[variant], simulate=True)[0], str(folder / "model.onnx"))
     arguments = [f"results_dir={folder}", f"evaluate.trt_engine={folder / 'model.onnx'}"]
-    _succeed(network, ["evaluate", "-e", str(SPECS / f"{network}.yaml"), *arguments])
+    succeed(network, ["evaluate", "-e", str(SPECS / f"{network}.yaml"), *arguments])
     name, value = figure(network, folder / "trt_evaluate" / "status.json")
     return Result(network, variant, name, value, math.nan, math.nan, math.nan)
 
@@ -98,8 +96,8 @@ def run(network: str, variant: str, backend: str, out: Path) -> Result:
         f"gen_trt_engine.tensorrt.calibration.cal_cache_file={folder / 'calibration.cache'}",
         f"results_dir={folder}",
     ]
-    _succeed(network, ["gen_trt_engine", "-e", spec, *options, "gen_trt_engine.report=true"])
-    _succeed(network, ["evaluate", "-e", spec, f"results_dir={folder}", f"evaluate.trt_engine={engine}"])
+    succeed(network, ["gen_trt_engine", "-e", spec, *options, "gen_trt_engine.report=true"])
+    succeed(network, ["evaluate", "-e", spec, f"results_dir={folder}", f"evaluate.trt_engine={engine}"])
     report = json.loads(engine.with_name("model.engine.report.json").read_text(encoding="utf-8"))
     tuned = report["latency_ms"][-1]
     facts = json.loads(engine.with_name("model.engine.json").read_text(encoding="utf-8"))
@@ -114,16 +112,8 @@ def figure(network: str, status: Path) -> tuple[str, float]:
     return FIGURES[network], float(kpi[FIGURES[network]])
 
 
-def evaluated(network: str, model: onnx.ModelProto, work: Path) -> float:
-    """The accuracy figure of a model on ONNX Runtime, as it is; files go into `work`."""
-    path = work / "model.onnx"
-    path.write_bytes(model.SerializeToString())
-    spec = SPECS / f"{network}.yaml"
-    _succeed(network, ["evaluate", "-e", str(spec), f"results_dir={work}", f"evaluate.trt_engine={path}"])
-    return figure(network, work / "trt_evaluate" / "status.json")[1]
-
-
-def _succeed(network: str, arguments: list[str]) -> None:
+def succeed(network: str, arguments: list[str]) -> None:
+    """Run a command; raises RuntimeError when it fails."""
     code = command(network, arguments)
     if code:
         raise RuntimeError(f"{network} {' '.join(arguments)}: exit code {code}")

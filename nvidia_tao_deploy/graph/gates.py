@@ -29,7 +29,7 @@ POINTWISE = frozenset(
 """Operators that compute each element by itself."""
 
 COPIES = frozenset({"Cast", "Identity"})
-"""Operators that give the very values of their operand, where both are float32."""
+"""Operators that give the very values of their operand, where both are floats."""
 
 WHOLE = frozenset({"Gelu", "HardSwish", "Mish", "Swish"})
 """Operators that are gates by themselves."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -171,7 +172,7 @@ def _follow(
         if not replaced or any(fits(rule.pattern, name) for name in names):
             followed.append(rule)
         if rule.pattern != EVERYTHING:
-            followed.extend(LayerPrecision(f"{prefix}/*", rule.dtype) for prefix in replaced)
+            followed.extend(replace(rule, pattern=f"{prefix}/*") for prefix in replaced)
     return tuple(followed)
 
 

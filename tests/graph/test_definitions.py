@@ -70,11 +70,11 @@ def test_computes_the_same(name: str) -> None:
 
 
 def test_rules_follow() -> None:
-    rules = (LayerPrecision("/node", "fp32"),)
+    rules = (LayerPrecision("/node", "fp32", optional=True),)
     written, followed = lower(CASES["gelu"], {"Gelu", "CastLike"}, rules)
     patterns = [rule.pattern for rule in followed]
     assert patterns and all(pattern.startswith("/node/lowered") for pattern in patterns)
-    assert {rule.dtype for rule in followed} == {"fp32"}
+    assert {(rule.dtype, rule.optional) for rule in followed} == {("fp32", True)}
     assert any(node.op_type == "Erf" for node in written.graph.node)
 
 
