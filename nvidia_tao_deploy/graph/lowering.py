@@ -6,7 +6,7 @@ that nodes compute, attention that no single kernel computes."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
@@ -32,16 +32,17 @@ _FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
 def lower(
     model: onnx.ModelProto,
-    unknown: Collection[str],
+    lacks: Callable[[str], bool],
     rules: tuple[LayerPrecision, ...] = (),
     older_forms: bool = False,
 ) -> tuple[onnx.ModelProto, tuple[LayerPrecision, ...]]:
-    """The model as a parser without the operators in `unknown` reads it, and the layer rules that mean the same for it.
+    """The model as a parser that lacks some standard operators reads it, and the layer rules that mean the same for it.
 
     Both are returned as they came when there is nothing to do. A layer's replacement has names that begin with the
-    layer's own. Operators in `unknown` that cannot be written otherwise stay: the parser names them.
+    layer's own. Operators that cannot be written otherwise stay: the parser names them.
 
     Args:
+        lacks: whether the parser lacks a standard operator; also asked about those that others are written with.
         older_forms: write what operator sets after 17 changed in the forms of 17.
 
     Raises:
@@ -49,11 +50,10 @@ def lower(
     """
     model = _decomposable(model)
     opset = opset_of(model, "the model")
-    wanted = {op for op in _LOWERINGS if op in unknown}
-    wanted |= definitions.are_defined(set(unknown) - wanted, opset)
     older_forms = older_forms and opset > older.NEWEST
     done: list[str] = []
-    while True:  # a definition may use operators that are unknown too
+    while True:  # the parser may lack what a definition is written with, too
+        wanted = _wanted(model, lacks, opset)
         lowered, prefixes, ops = _round(model, wanted, older_forms)
         if not ops:
             break
@@ -65,6 +65,12 @@ def lower(
     if done:
         logger.info("%d nodes written with other operators: %s", len(done), ", ".join(dict.fromkeys(done)))
     return _folded(model, rules)
+
+
+def _wanted(model: onnx.ModelProto, lacks: Callable[[str], bool], opset: int) -> set[str]:
+    """The model's standard operators that the parser lacks and that can be written otherwise."""
+    unknown = {op for op in {node.op_type for node in all_nodes(model.graph) if _is_standard(node)} if lacks(op)}
+    return (unknown & _LOWERINGS.keys()) | definitions.are_defined(unknown - _LOWERINGS.keys(), opset)
 
 
 def _round(
@@ -159,7 +165,11 @@ def _key_apart(model: onnx.ModelProto) -> None:
 
 
 def _is(node: onnx.NodeProto, ops: Collection[str]) -> bool:
-    return node.op_type in ops and node.domain in ("", "ai.onnx")
+    return node.op_type in ops and _is_standard(node)
+
+
+def _is_standard(node: onnx.NodeProto) -> bool:
+    return node.domain in ("", "ai.onnx")
 
 
 def _follow(

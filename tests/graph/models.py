@@ -136,8 +136,8 @@ def _bilinear(grid: np.ndarray, x: float, y: float) -> np.ndarray:
     return total
 
 
-def quantised(batch: int | str = "batch") -> onnx.ModelProto:
-    """input [B, 3, 16, 16] -> output [B, 8]: a convolution between Q/DQ pairs, with float32 weights."""
+def quantised(batch: int | str = "batch", floats: bool = False) -> onnx.ModelProto:
+    """input [B, 3, 16, 16] -> output [B, 8]: a convolution between Q/DQ pairs (not with `floats`), float32 weights."""
     w = Weights()
     w.normal("w", 8, 3, 3, 3)
     w.given("xs", 0.02, np.float32)
@@ -149,7 +149,14 @@ def quantised(batch: int | str = "batch") -> onnx.ModelProto:
         helper.make_node("DequantizeLinear", ["xq", "xs", "z"], ["xd"], name="/dq"),
         helper.make_node("QuantizeLinear", ["w", "ws", "zs"], ["wq"], name="/wq", axis=0),
         helper.make_node("DequantizeLinear", ["wq", "ws", "zs"], ["wd"], name="/wdq", axis=0),
-        helper.make_node("Conv", ["xd", "wd"], ["c"], name="/conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node(
+            "Conv",
+            ["input", "w"] if floats else ["xd", "wd"],
+            ["c"],
+            name="/conv",
+            kernel_shape=[3, 3],
+            pads=[1, 1, 1, 1],
+        ),
         helper.make_node("Relu", ["c"], ["r"], name="/relu"),
         helper.make_node("GlobalAveragePool", ["r"], ["g"], name="/pool"),
         helper.make_node("Flatten", ["g"], ["output"], name="/flatten"),

@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
@@ -20,39 +18,12 @@ from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.editing import attributes
 from nvidia_tao_deploy.graph.lowering import lower
 from tests.graph.models import Weights, model, value
-
-SHAPE = (2, 4, 6, 5)
-REDUCTIONS = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
-              "ReduceProd", "ReduceSumSquare")  # fmt: skip
-
-
-def one(
-    op: str,
-    operands: Sequence[Any] = (),
-    results: int = 1,
-    opset: int = 20,
-    shape: Sequence[Any] = SHAPE,
-    **options: Any,
-) -> onnx.ModelProto:
-    """input [2, 4, 6, 5] -> its outputs: one node; `operands` follow the input, None leaves one out."""
-    w = Weights()
-    names = ["" if item is None else w.given(f"w{index}", item) for index, item in enumerate(operands)]
-    outputs = [f"output{index}" for index in range(results)]
-    node = helper.make_node(op, ["input", *names], outputs, name="/node", **options)
-    declared = [helper.make_empty_tensor_value_info(name) for name in outputs]
-    made = model([node], [value("input", TensorProto.FLOAT, *shape)], declared, w.tensors, opset=opset)
-    made.ir_version = 9
-    made = onnx.shape_inference.infer_shapes(made)
-    for output in made.graph.output:
-        if not output.type.HasField("tensor_type"):  # what has a definition, onnx asks in operator set 21
-            output.CopyFrom(value(output.name, TensorProto.FLOAT, *SHAPE))
-    onnx.checker.check_model(made, full_check=True)
-    return made
+from tests.graph.operators import NEWER, NO_OPERATION, SHAPE, lacked_by_none, one
 
 
 def older(original: onnx.ModelProto) -> onnx.ModelProto:
     before = original.SerializeToString()
-    written, _ = lower(original, (), older_forms=True)
+    written, _ = lower(original, lacked_by_none, older_forms=True)
     assert original.SerializeToString() == before
     return written
 
@@ -61,32 +32,9 @@ def opset(proto: onnx.ModelProto) -> int:
     return proto.opset_import[0].version
 
 
-GRID = np.random.default_rng(3).uniform(-1, 1, (2, 3, 3, 2)).astype(np.float32)
-NO_OPERATION = one("ReduceMean", noop_with_empty_axes=1)  # ONNX Runtime 1.21 cannot run it
-CASES = {
-    **{op: one(op, [np.array([2, -1])], keepdims=0) for op in REDUCTIONS},
-    "ReduceSum": one("ReduceSum", [np.array([1])]),
-    "all axes": one("ReduceMean"),
-    "empty axes": one("ReduceMean", [np.zeros(0, np.int64)]),
-    "pad": one("Pad", [np.array([1, 2, 0, 3]), np.float32(0.5), np.array([-1, 1])]),
-    "pad as ever": one("Pad", [np.array([0, 0, 1, 1, 0, 0, 2, 2])], mode="reflect"),
-    "split": one("Split", results=2, axis=1, num_outputs=2),
-    "uneven split": one("Split", results=3, axis=3, num_outputs=3),
-    "bilinear": one("GridSample", [GRID], mode="linear", padding_mode="border"),
-    "bilinear by default": one("GridSample", [GRID]),
-    "nearest": one("GridSample", [GRID], mode="nearest"),
-    "average": one("AveragePool", opset=19, kernel_shape=[2, 2], dilations=[1, 1]),
-    "resize": one("Resize", [None, np.float32([2, 2]), None], axes=[3, 2], mode="linear"),
-    "resize to sizes": one("Resize", [None, None, np.array([7, 9])], axes=[2, 3], mode="nearest"),
-    "resize as ever": one("Resize", [None, np.float32([1, 1, 2, 2])], antialias=0, keep_aspect_ratio_policy="stretch"),
-    "cast": one("Cast", to=TensorProto.FLOAT, saturate=1),
-    "gelu": one("Relu"),
-}
-
-
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NEWER)
 def test_is_of_operator_set_17_and_computes_the_same(name: str) -> None:
-    original = CASES[name]
+    original = NEWER[name]
     written = older(original)
     assert opset(written) == 17
     onnx.checker.check_model(written, full_check=True)
@@ -105,14 +53,16 @@ def test_a_reduction_that_does_nothing() -> None:
 
 
 def test_axes_become_an_attribute() -> None:
-    (node,) = older(CASES["ReduceMean"]).graph.node
+    (node,) = older(NEWER["ReduceMean"]).graph.node
     assert list(node.input) == ["input"] and attributes(node) == {"axes": [2, -1], "keepdims": 0}
 
 
 def test_rules_follow() -> None:
     rule = LayerPrecision("/node", "fp32")
-    assert lower(CASES["ReduceMean"], (), (rule,), older_forms=True)[1] == (rule,)  # the node keeps its name
-    _, rules = lower(NO_OPERATION, (), (rule,), older_forms=True)
+    assert lower(NEWER["ReduceMean"], lacked_by_none, (rule,), older_forms=True)[1] == (
+        rule,
+    )  # the node keeps its name
+    _, rules = lower(NO_OPERATION, lacked_by_none, (rule,), older_forms=True)
     assert [rule.pattern.startswith("/node/lowered") for rule in rules] == [True]
 
 
@@ -120,7 +70,7 @@ def test_definitions_are_written_in_older_forms_too() -> None:
     """GroupNormalization's has a ReduceMean whose axes are an operand."""
     scale = np.ones(4, np.float32)
     original = one("GroupNormalization", [scale, scale], opset=21, num_groups=2)
-    written, _ = lower(original, {"GroupNormalization", "CastLike"}, older_forms=True)
+    written, _ = lower(original, {"GroupNormalization", "CastLike"}.__contains__, older_forms=True)
     assert opset(written) == 17
     onnx.checker.check_model(written, full_check=True)
     x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
@@ -131,7 +81,7 @@ def test_definitions_are_written_in_older_forms_too() -> None:
 def test_older_models_and_newer_parsers_are_left_alone() -> None:
     old = one("ReduceMean", opset=17, axes=[1])
     assert older(old) is old
-    assert lower(CASES["ReduceMean"], ())[0] is CASES["ReduceMean"]
+    assert lower(NEWER["ReduceMean"], lacked_by_none)[0] is NEWER["ReduceMean"]
 
 
 @pytest.mark.parametrize(

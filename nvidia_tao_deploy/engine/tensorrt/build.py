@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import onnx
@@ -85,8 +86,8 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
         _check_hardware(dialect, builder, plan, with_gpu)
     network = dialect.create_network(builder, strongly_typed)
     parser = dialect.trt.OnnxParser(network, tensorrt_log)
-    unknown = dialect.unknown_ops | {node.op_type for node in all_nodes(model.graph) if not _reads(parser, node)}
-    model, rules = lowering.lower(model, unknown, plan.layers_precision, dialect.reads_older_forms_only)
+    lacks = partial(_lacks, dialect, parser)
+    model, rules = lowering.lower(model, lacks, plan.layers_precision, dialect.reads_older_forms_only)
     plan = replace(plan, layers_precision=rules)
     _parse(dialect, parser, model)
     config = builder.create_builder_config()
@@ -250,9 +251,9 @@ def _check_hardware(dialect: Dialect, builder: Any, plan: BuildPlan, with_gpu: b
             )
 
 
-def _reads(parser: Any, node: onnx.NodeProto) -> bool:
-    """Whether the parser knows a standard operator; plugins are its registry's affair."""
-    return node.domain not in ("", "ai.onnx") or bool(parser.supports_operator(node.op_type))
+def _lacks(dialect: Dialect, parser: Any, op: str) -> bool:
+    """Whether the parser lacks a standard operator; plugins are its registry's affair."""
+    return op in dialect.unknown_ops or not parser.supports_operator(op)
 
 
 def _parse(dialect: Dialect, parser: Any, model: onnx.ModelProto) -> None:

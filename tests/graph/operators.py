@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Models of one operator each, such as newer exporters write and older parsers do not read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from tests.graph.models import Weights, model, value
+
+SHAPE = (2, 4, 6, 5)
+REDUCTIONS = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
+              "ReduceProd", "ReduceSumSquare")  # fmt: skip
+
+
+def one(
+    op: str,
+    operands: Sequence[Any] = (),
+    results: int = 1,
+    opset: int = 20,
+    shape: Sequence[Any] = SHAPE,
+    **options: Any,
+) -> onnx.ModelProto:
+    """input [2, 4, 6, 5] -> output0 and so on: one node; `operands` follow the input, None leaves one out."""
+    w = Weights()
+    names = ["" if item is None else w.given(f"w{index}", item) for index, item in enumerate(operands)]
+    outputs = [f"output{index}" for index in range(results)]
+    node = helper.make_node(op, ["input", *names], outputs, name="/node", **options)
+    declared = [helper.make_empty_tensor_value_info(name) for name in outputs]
+    made = model([node], [value("input", TensorProto.FLOAT, *shape)], declared, w.tensors, opset=opset)
+    made.ir_version = 9 if opset < 21 else 10
+    made = onnx.shape_inference.infer_shapes(made)
+    for output in made.graph.output:
+        if not output.type.HasField("tensor_type"):  # onnx infers nothing of some operators that have a definition
+            output.CopyFrom(value(output.name, TensorProto.FLOAT, *[None] * 4))
+    onnx.checker.check_model(made, full_check=True)
+    return made
+
+
+def open_batch(original: onnx.ModelProto) -> onnx.ModelProto:
+    """The same for any number of pictures."""
+    made = onnx.ModelProto()
+    made.CopyFrom(original)
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    for output in made.graph.output:
+        first = output.type.tensor_type.shape.dim[0]
+        if first.dim_value == SHAPE[0]:
+            first.Clear()
+    del made.graph.value_info[:]
+    return made
+
+
+def ones(*shape: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
+
+
+_NAMES = """
+Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Cast Ceil Celu Clip Concat
+Constant ConstantOfShape Conv ConvTranspose Cos Cosh CumSum DepthToSpace DequantizeLinear Div Dropout Einsum Elu Equal
+Erf Exp Expand EyeLike Flatten Floor Gather GatherElements GatherND Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool
+Greater GreaterOrEqual GridSample GRU HardSigmoid HardSwish Identity If ImageScaler InstanceNormalization IsNaN
+LeakyRelu Less LessOrEqual Log LogSoftmax Loop LpNormalization LpPool LRN LSTM MatMul Max MaxPool Mean
+MeanVarianceNormalization Min Mod Mul Neg NonMaxSuppression NonZero Not OneHot Or Pad ParametricSoftplus Pow PRelu
+QuantizeLinear RandomNormal RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal ReduceL1 ReduceL2
+ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Resize
+ReverseSequence RNN RoiAlign Round ScaledTanh Scan Scatter ScatterElements ScatterND Selu Shape Shrink Sigmoid Sign
+Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Tan Tanh ThresholdedRelu Tile
+TopK Transpose Trilu Unsqueeze Upsample Where Xor
+"""
+READ_BY_TENSORRT_8_5 = frozenset(_NAMES.split())
+"""Standard operators that the parser of TensorRT 8.5 reads (its documentation, docs/operators.md)."""
+
+
+def lacked_by_tensorrt_8_5(op: str) -> bool:
+    """What its parser answers, the other way round."""
+    return op not in READ_BY_TENSORRT_8_5
+
+
+def lacked_by_none(op: str) -> bool:
+    """A parser's that reads everything."""
+    return False
+
+
+GRID = np.random.default_rng(3).uniform(-1, 1, (2, 3, 3, 2)).astype(np.float32)
+DEFINED = {
+    "gelu": one("Gelu"),
+    "gelu by tanh": one("Gelu", approximate="tanh"),
+    "mish": one("Mish", opset=18),
+    "hard-swish": one("HardSwish", opset=14),
+    "celu": one("Celu", opset=12, alpha=0.5),
+    "celu by default": one("Celu", opset=12),
+    "groups": one("GroupNormalization", [ones(4), ones(4)], opset=21, num_groups=2, epsilon=0.1),
+    "rms": one("RMSNormalization", [ones(6, 5)], opset=23, axis=2),
+    "layer": one("LayerNormalization", [ones(5), ones(5)], opset=17),
+    "cast": one("CastLike", [np.float32(1)], opset=21),
+    "mean and variance": one("MeanVarianceNormalization", opset=13, axes=[1, 2]),
+    "centre": one("CenterCropPad", [np.array([4, 7])], opset=18, axes=[2, 3]),
+    "attention": one("Attention", [ones(2, 4, 3, 5), ones(2, 4, 3, 5)], opset=23),
+}
+"""Operators that the standard defines by others."""
+NO_OPERATION = one("ReduceMean", noop_with_empty_axes=1)  # ONNX Runtime 1.21 cannot run it
+NEWER = {
+    **{op: one(op, [np.array([2, -1])], keepdims=0) for op in REDUCTIONS},
+    "ReduceSum": one("ReduceSum", [np.array([1])]),
+    "all axes": one("ReduceMean"),
+    "empty axes": one("ReduceMean", [np.zeros(0, np.int64)]),
+    "pad": one("Pad", [np.array([1, 2, 0, 3]), np.float32(0.5), np.array([-1, 1])]),
+    "pad as ever": one("Pad", [np.array([0, 0, 1, 1, 0, 0, 2, 2])], mode="reflect"),
+    "split": one("Split", results=2, axis=1, num_outputs=2),
+    "uneven split": one("Split", results=3, axis=3, num_outputs=3),
+    "bilinear": one("GridSample", [GRID], mode="linear", padding_mode="border"),
+    "bilinear by default": one("GridSample", [GRID]),
+    "nearest": one("GridSample", [GRID], mode="nearest"),
+    "average": one("AveragePool", opset=19, kernel_shape=[2, 2], dilations=[1, 1]),
+    "resize": one("Resize", [None, np.float32([2, 2]), None], axes=[3, 2], mode="linear"),
+    "resize to sizes": one("Resize", [None, None, np.array([7, 9])], axes=[2, 3], mode="nearest"),
+    "resize as ever": one("Resize", [None, np.float32([1, 1, 2, 2])], antialias=0, keep_aspect_ratio_policy="stretch"),
+    "cast": one("Cast", to=TensorProto.FLOAT, saturate=1),
+    "relu": one("Relu"),
+}
+"""Forms that came after operator set 17, and what only has a newer set's number."""
