@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from nvidia_tao_deploy.engine.contract import BuildPlan, Profile, TensorInfo
-from nvidia_tao_deploy.engine.tensorrt.inspection import precision_of
+from nvidia_tao_deploy.engine.tensorrt.inspection import _facts, precision_of
 from nvidia_tao_deploy.errors import EngineError
 from nvidia_tao_deploy.tasks import report
 from tests.conftest import ColourJob
@@ -120,3 +120,28 @@ def test_percentiles_are_of_single_batches() -> None:
 )
 def test_precision_in_tensorrts_words(text: str, expected: str) -> None:
     assert precision_of(text) == expected
+
+
+FLOAT32, INT8 = "Thirty-two wide channel vectorized row major FP32 format", "Thirty-two wide channel vectorized Int8"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reads", "writes", "expected"),
+    [
+        ("CaskConvolution", INT8, FLOAT32, "int8"),  # seen in TensorRT 8.5: the next layer is not quantised
+        ("CaskConvolution", FLOAT32, FLOAT32, "fp32"),
+        ("MatrixMultiply", INT8, FLOAT32, "int8"),
+        ("Reformat", FLOAT32, INT8, "int8"),
+        ("Reformat", INT8, FLOAT32, "fp32"),
+        ("CaskConvolution", None, INT8, "int8"),
+        ("CaskConvolution", "N/A due to dynamic shapes", INT8, "int8"),
+        ("NoOp", None, None, ""),
+    ],
+)
+def test_what_a_layer_computes_in(kind: str, reads: str | None, writes: str | None, expected: str) -> None:
+    ends = {
+        key: [{"Name": key, "Format/Datatype": text}] if text else []
+        for key, text in (("Inputs", reads), ("Outputs", writes))
+    }
+    facts = _facts({"Name": "a", "LayerType": kind, **ends}, {"a": 0.5})
+    assert (facts.precision, facts.format, facts.milliseconds) == (expected, writes or "", 0.5)

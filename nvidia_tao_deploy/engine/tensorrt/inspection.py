@@ -24,6 +24,8 @@ _TYPES = (
     ("Int8", "int8"), ("FP8", "fp8"), ("E4M3", "fp8"), ("BFloat16", "bf16"), ("BF16", "bf16"), ("FP16", "fp16"),
     ("Half", "fp16"), ("FP32", "fp32"), ("Float", "fp32"), ("Int64", "int64"), ("Int32", "int32"), ("Bool", "bool"),
 )  # fmt: skip
+_PRODUCT = re.compile("conv|gemm|matrix|fully", re.IGNORECASE)
+"""In the kinds of layers that multiply by weights, as TensorRT's versions call them."""
 
 
 def layers(
@@ -31,7 +33,7 @@ def layers(
 ) -> list[LayerFacts]:
     """Layers in order of execution, with the mean time of each for a batch of `feeds`.
 
-    A layer's precision is that of its first output. Raises EngineError when the plan cannot be loaded or run.
+    Raises EngineError when the plan cannot be loaded or run.
     """
     logger, records = log.record(dialect.trt)
     memory: list[cuda.DeviceBuffer] = []
@@ -98,16 +100,30 @@ def _times(dialect: Dialect, engine: Any, context: Any, feeds: Mapping[str, np.n
 
 
 def _facts(layer: Mapping[str, Any], times: Mapping[str, float]) -> LayerFacts:
-    name = str(layer.get("Name", "?"))
     outputs = layer.get("Outputs") or [{}]
-    text = str(outputs[0].get("Format/Datatype", outputs[0].get("Format", "")))
     return LayerFacts(
-        name=name,
+        name=str(layer.get("Name", "?")),
         kind=str(layer.get("LayerType", "")),
-        precision=precision_of(text, str(outputs[0].get("Datatype", ""))),
-        format=text,
-        milliseconds=times.get(name),
+        precision=_precision(layer),
+        format=_format(outputs[0]),
+        milliseconds=times.get(str(layer.get("Name", "?"))),
     )
+
+
+def _precision(layer: Mapping[str, Any]) -> str:
+    """What a layer computes in: for convolutions and matrix products the type that they read (a kernel that multiplies
+    INT8 may write FP32), for all others that of their first output."""
+    tensors = [*(layer.get("Inputs") or [])[:1]] if _PRODUCT.search(str(layer.get("LayerType", ""))) else []
+    found = (_type(tensor) for tensor in [*tensors, *(layer.get("Outputs") or [])[:1]])
+    return next(filter(None, found), "")
+
+
+def _type(tensor: Mapping[str, Any]) -> str:
+    return precision_of(_format(tensor), str(tensor.get("Datatype", "")))
+
+
+def _format(tensor: Mapping[str, Any]) -> str:
+    return str(tensor.get("Format/Datatype", tensor.get("Format", "")))
 
 
 def precision_of(text: str, datatype: str = "") -> str:
