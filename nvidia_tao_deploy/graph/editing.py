@@ -172,6 +172,24 @@ class GraphWriter:
         """Elements start to stop - 1 of an axis."""
         return self.op("Slice", tensor, self.constant([start]), self.constant([stop]), self.constant([axis]))
 
+    def reduce(self, op_type: str, tensor: str, *axes: int, keep: bool = True) -> str:
+        """ReduceMax and its like over some axes, which newer operator sets take as an operand."""
+        if self.reader.opset >= (13 if op_type == "ReduceSum" else 18):
+            return self.op(op_type, tensor, self.constant(axes), keepdims=int(keep))
+        return self.op(op_type, tensor, axes=axes, keepdims=int(keep))
+
+    def squeeze(self, tensor: str, *axes: int) -> str:
+        """Without axes of one element."""
+        if self.reader.opset >= 13:
+            return self.op("Squeeze", tensor, self.constant(axes))
+        return self.op("Squeeze", tensor, axes=axes)
+
+    def split(self, tensor: str, sizes: Sequence[int], axis: int) -> list[str]:
+        """Parts of these sizes along an axis."""
+        if self.reader.opset >= 13:
+            return self.ops("Split", len(sizes), tensor, self.constant(sizes), axis=axis)
+        return self.ops("Split", len(sizes), tensor, split=sizes, axis=axis)
+
     def rename(self, tensor: str, name: str) -> None:
         """Make the last node write `name` in place of `tensor`."""
         outputs = self.nodes[-1].output

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
-from nvidia_tao_deploy.graph import definitions, layers
+from nvidia_tao_deploy.graph import definitions, layers, misread
 from nvidia_tao_deploy.graph import older_forms as older
 from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes
 from nvidia_tao_deploy.graph.folding import fold
@@ -34,7 +34,7 @@ def lower(
     model: onnx.ModelProto,
     lacks: Callable[[str], bool],
     rules: tuple[LayerPrecision, ...] = (),
-    older_forms: bool = False,
+    old_parser: bool = False,
 ) -> tuple[onnx.ModelProto, tuple[LayerPrecision, ...]]:
     """The model as a parser that lacks some standard operators reads it, and the layer rules that mean the same for it.
 
@@ -43,24 +43,28 @@ def lower(
 
     Args:
         lacks: whether the parser lacks a standard operator; also asked about those that others are written with.
-        older_forms: write what operator sets after 17 changed in the forms of 17.
+        old_parser: it is one before TensorRT 10: it reads operator sets up to 17 (`older_forms`), and some of their
+            attributes not at all (`misread`).
 
     Raises:
         BuildError: an operator that stands in the body of a Loop or If, or in a form that cannot be written otherwise.
     """
     model = _decomposable(model)
     opset = opset_of(model, "the model")
-    older_forms = older_forms and opset > older.NEWEST
+    concerns = _old_forms(opset) if old_parser else _nothing
     done: list[str] = []
     while True:  # the parser may lack what a definition is written with, too
         wanted = _wanted(model, lacks, opset)
-        lowered, prefixes, ops = _round(model, wanted, older_forms)
+        lowered, prefixes, ops = _round(model, wanted, concerns)
         if not ops:
             break
         model, rules = lowered, _follow(rules, prefixes, [node.name for node in lowered.graph.node])
         done += ops
-    _refuse_in_bodies(model, wanted, older_forms)
-    if older_forms:
+    _refuse_in_bodies(model, wanted, old_parser and opset > older.NEWEST)
+    if old_parser:
+        misread.refuse(model)
+        model = misread.tidied(model)
+    if old_parser and opset > older.NEWEST:
         model = older.declared(model)
     if done:
         logger.info("%d nodes written with other operators: %s", len(done), ", ".join(dict.fromkeys(done)))
@@ -73,17 +77,27 @@ def _wanted(model: onnx.ModelProto, lacks: Callable[[str], bool], opset: int) ->
     return (unknown & _LOWERINGS.keys()) | definitions.are_defined(unknown - _LOWERINGS.keys(), opset)
 
 
-def _round(
-    model: onnx.ModelProto, wanted: Collection[str], older_forms: bool
-) -> tuple[onnx.ModelProto, dict[str, str], list[str]]:
-    """The model with its nodes written otherwise once; by name, what their replacements begin with; what they were."""
+def _old_forms(opset: int) -> Callable[[onnx.NodeProto], bool]:
+    """Whether a parser before TensorRT 10 may take a node for something else."""
 
     def concerns(node: onnx.NodeProto) -> bool:
-        return _is(node, wanted) or (older_forms and older.is_newer(node))
+        return (opset > older.NEWEST and older.is_newer(node)) or misread.is_misread(node)
 
+    return concerns
+
+
+def _nothing(node: onnx.NodeProto) -> bool:
+    return False
+
+
+def _round(
+    model: onnx.ModelProto, wanted: Collection[str], concerns: Callable[[onnx.NodeProto], bool]
+) -> tuple[onnx.ModelProto, dict[str, str], list[str]]:
+    """The model with its nodes written otherwise once; by name, what their replacements begin with; what they were."""
     prefixes: dict[str, str] = {}
     ops: list[str] = []
-    if not any(concerns(node) for node in model.graph.node):
+    chosen = [_is(node, wanted) or concerns(node) for node in model.graph.node]
+    if not any(chosen):
         return model, prefixes, ops
     lowered = onnx.ModelProto()
     lowered.CopyFrom(model)
@@ -92,7 +106,7 @@ def _round(
     for index, node in enumerate(model.graph.node):
         prefix = f"{node.name or node.op_type}/lowered_{index}"
         write = GraphWriter(reader, prefix)
-        if not concerns(node) or not _write(node, wanted, write):
+        if not chosen[index] or not _write(node, wanted, write):
             nodes.append(node)
             continue
         if all(new.name != node.name for new in write.nodes):
@@ -107,13 +121,17 @@ def _round(
 
 def _write(node: onnx.NodeProto, wanted: Collection[str], write: GraphWriter) -> bool:
     """Returns whether the node can be written otherwise."""
-    if not _is(node, wanted):
-        older.write_older(node, write)
-    elif node.op_type in _LOWERINGS:
-        _LOWERINGS[node.op_type](node, write)
-    else:
+    if _is(node, wanted) and node.op_type not in _LOWERINGS:
         return definitions.write_out(node, write)
-    return True
+    if _is(node, wanted):
+        _LOWERINGS[node.op_type](node, write)
+        return True
+    if misread.is_misread(node) and misread.write(node, write):
+        return True
+    newer = write.reader.opset > older.NEWEST and older.is_newer(node)
+    if newer:
+        older.write_older(node, write)
+    return newer
 
 
 def _refuse_in_bodies(model: onnx.ModelProto, wanted: Collection[str], older_forms: bool) -> None:
@@ -199,8 +217,8 @@ def _layer_normalisation(node: onnx.NodeProto, write: GraphWriter) -> None:
         raise BuildError(f"LayerNormalization '{node.name}': the rank of its input is not known")
     dtype = _FLOATS.get(write.reader.elem_types.get(source, TensorProto.FLOAT), np.float32)
     axes = list(range(axis % len(shape), len(shape)))
-    centred = write.op("Sub", source, _mean(source, axes, write))
-    variance = _mean(write.op("Mul", centred, centred), axes, write)
+    centred = write.op("Sub", source, write.reduce("ReduceMean", source, *axes))
+    variance = write.reduce("ReduceMean", write.op("Mul", centred, centred), *axes)
     deviation = write.op("Sqrt", write.op("Add", variance, write.constant(options.get("epsilon", 1e-5), dtype)))
     result = write.op("Mul", write.op("Div", centred, deviation), scale)
     if bias:
@@ -208,10 +226,21 @@ def _layer_normalisation(node: onnx.NodeProto, write: GraphWriter) -> None:
     write.rename(result, node.output[0])
 
 
-def _mean(source: str, axes: list[int], write: GraphWriter) -> str:
-    if write.reader.opset >= 18:  # axes became an input
-        return write.op("ReduceMean", source, write.constant(axes), keepdims=1)
-    return write.op("ReduceMean", source, axes=axes, keepdims=1)
+def _is_infinite(node: onnx.NodeProto, write: GraphWriter) -> None:
+    """Which values are infinite, of one sign or of either: those beyond the largest finite number."""
+    options = attributes(node)
+    above, below = (bool(options.get(f"detect_{sign}", 1)) for sign in ("positive", "negative"))
+    if not above and not below:
+        raise BuildError(f"IsInf '{node.name}' looks for infinities of neither sign")
+    source = node.input[0]
+    dtype = _FLOATS.get(write.reader.elem_types.get(source, TensorProto.FLOAT), np.float32)
+    largest = np.finfo(dtype).max
+    if above:
+        values = write.op("Abs", source) if below else source
+        result = write.op("Greater", values, write.constant(largest, dtype))
+    else:
+        result = write.op("Less", source, write.constant(-largest, dtype))
+    write.rename(result, node.output[0])
 
 
 def _split_to_sequence(node: onnx.NodeProto, write: GraphWriter) -> None:
@@ -223,8 +252,8 @@ def _split_to_sequence(node: onnx.NodeProto, write: GraphWriter) -> None:
     sizes = _part_sizes(node, shape[axis] if shape is not None else DYNAMIC, write)
     names = [_part(node.output[0], index) for index in range(len(sizes))]
     squeezed = len(node.input) < 2 and not options.get("keepdims", 1)
-    for part, name in zip(write.ops("Split", len(sizes), source, write.constant(sizes), axis=axis), names, strict=True):
-        kept = write.op("Squeeze", part, write.constant([axis])) if squeezed else write.op("Identity", part)
+    for part, name in zip(write.split(source, sizes, axis), names, strict=True):
+        kept = write.squeeze(part, axis) if squeezed else write.op("Identity", part)
         write.rename(kept, name)
 
 
@@ -264,6 +293,7 @@ def _part(sequence: str, number: int) -> str:
 
 
 _LOWERINGS = {
+    "IsInf": _is_infinite,
     "LayerNormalization": _layer_normalisation,
     "SplitToSequence": _split_to_sequence,
     "SequenceAt": _sequence_at,

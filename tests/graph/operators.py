@@ -24,6 +24,7 @@ def one(
     results: int = 1,
     opset: int = 20,
     shape: Sequence[Any] = SHAPE,
+    kind: int = TensorProto.FLOAT,
     **options: Any,
 ) -> onnx.ModelProto:
     """input [2, 4, 6, 5] -> output0 and so on: one node; `operands` follow the input, None leaves one out."""
@@ -32,7 +33,7 @@ def one(
     outputs = [f"output{index}" for index in range(results)]
     node = helper.make_node(op, ["input", *names], outputs, name="/node", **options)
     declared = [helper.make_empty_tensor_value_info(name) for name in outputs]
-    made = model([node], [value("input", TensorProto.FLOAT, *shape)], declared, w.tensors, opset=opset)
+    made = model([node], [value("input", kind, *shape)], declared, w.tensors, opset=opset)
     made.ir_version = 9 if opset < 21 else 10
     made = onnx.shape_inference.infer_shapes(made)
     for output in made.graph.output:
@@ -124,3 +125,36 @@ NEWER = {
     "relu": one("Relu"),
 }
 """Forms that came after operator set 17, and what only has a newer set's number."""
+
+
+def joined() -> onnx.ModelProto:
+    """input [2, 4, 6, 5] -> output [2, 4, 30]: the last axes become one, as newer exporters say it."""
+    nodes = [
+        helper.make_node("Shape", ["input"], ["front"], name="/front", end=2),
+        helper.make_node("Constant", [], ["rest"], name="/rest", value_ints=[-1]),
+        helper.make_node("Concat", ["front", "rest"], ["sizes"], name="/sizes", axis=0),
+        helper.make_node("Reshape", ["input", "sizes"], ["output"], name="/reshape"),
+    ]
+    ends = [value("input", TensorProto.FLOAT, *SHAPE)], [value("output", TensorProto.FLOAT, 2, 4, 30)]
+    return model(nodes, *ends, [], opset=17)
+
+
+HALF = np.float16([1, 2, 3, 4])
+MISREAD = {
+    "shape from the second on": one("Shape", opset=15, start=1),
+    "shape but for two": one("Shape", opset=15, end=-2),
+    "shape between": one("Shape", opset=17, start=-3, end=3),
+    "sum of nothing": one("ReduceSum", opset=13, noop_with_empty_axes=1),
+    "sum of no axes": one("ReduceSum", [np.zeros(0, np.int64)], opset=17, noop_with_empty_axes=1),
+    "triangle": one("Trilu", opset=14),
+    "triangle below": one("Trilu", [np.array(-1)], opset=14, upper=0),
+    "log of a sum": one("ReduceLogSumExp", opset=13, axes=[2, -1], keepdims=0),
+    "log of all sums": one("ReduceLogSumExp", opset=11),
+    "log of named sums": one("ReduceLogSumExp", [np.array([1])], opset=18),
+    "log-softmax": one("LogSoftmax", opset=13, axis=1),
+    "log-softmax of all behind": one("LogSoftmax", opset=11, axis=2),
+    "infinities": one("IsInf", opset=10),
+    "infinities below": one("IsInf", opset=10, detect_positive=0),
+    "instances": one("InstanceNormalization", [HALF, HALF[::-1]], opset=17, kind=TensorProto.FLOAT16),
+}
+"""What parsers before TensorRT 10 take for something else, or lack, in operator sets up to 17, and one of 18."""

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from nvidia_tao_deploy.engine.contract import LayerPrecision
-from nvidia_tao_deploy.graph import definitions
+from nvidia_tao_deploy.graph import definitions, misread
 from nvidia_tao_deploy.graph.lowering import lower
 from nvidia_tao_deploy.graph.model import all_nodes
 from tests.graph.models import Weights, model, value
@@ -36,8 +36,10 @@ def test_computes_the_same(name: str) -> None:
 @pytest.mark.parametrize("proto", DEFINED.values(), ids=DEFINED)
 def test_nothing_is_left_that_the_parser_of_tensorrt_8_5_lacks(proto: onnx.ModelProto) -> None:
     """It may lack what a definition is written with, too: that of Gelu has a CastLike."""
-    written, _ = lower(proto, lacked_by_tensorrt_8_5, older_forms=True)
+    written, _ = lower(proto, lacked_by_tensorrt_8_5, old_parser=True)
     assert {node.op_type for node in all_nodes(written.graph)} <= READ_BY_TENSORRT_8_5
+    assert not any(misread.is_misread(node) for node in all_nodes(written.graph))
+    assert misread.tidied(written) is written
     assert written.opset_import[0].version <= 17
     onnx.checker.check_model(written, full_check=True)
     x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)

@@ -101,7 +101,7 @@ def test_gates_as_exporters_write_them(steps: list[Step]) -> None:
 def test_operators_that_were_written_as_the_standard_defines_them(kind: str, opset: int) -> None:
     model = network([(kind, "x", "y")], opset=opset)
     model.ir_version = 10
-    written, _ = lower(model, {kind, "CastLike"}.__contains__, older_forms=True)
+    written, _ = lower(model, {kind, "CastLike"}.__contains__, old_parser=True)
     found = gates.find(written)
     assert "y" in found.inside and len(found.inside) > 1
     assert (found.sources, found.ends) == ({"x"}, {"y"})

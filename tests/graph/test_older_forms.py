@@ -23,7 +23,7 @@ from tests.graph.operators import NEWER, NO_OPERATION, SHAPE, lacked_by_none, on
 
 def older(original: onnx.ModelProto) -> onnx.ModelProto:
     before = original.SerializeToString()
-    written, _ = lower(original, lacked_by_none, older_forms=True)
+    written, _ = lower(original, lacked_by_none, old_parser=True)
     assert original.SerializeToString() == before
     return written
 
@@ -59,10 +59,8 @@ def test_axes_become_an_attribute() -> None:
 
 def test_rules_follow() -> None:
     rule = LayerPrecision("/node", "fp32")
-    assert lower(NEWER["ReduceMean"], lacked_by_none, (rule,), older_forms=True)[1] == (
-        rule,
-    )  # the node keeps its name
-    _, rules = lower(NO_OPERATION, lacked_by_none, (rule,), older_forms=True)
+    assert lower(NEWER["ReduceMean"], lacked_by_none, (rule,), old_parser=True)[1] == (rule,)  # the node keeps its name
+    _, rules = lower(NO_OPERATION, lacked_by_none, (rule,), old_parser=True)
     assert [rule.pattern.startswith("/node/lowered") for rule in rules] == [True]
 
 
@@ -70,7 +68,7 @@ def test_definitions_are_written_in_older_forms_too() -> None:
     """GroupNormalization's has a ReduceMean whose axes are an operand."""
     scale = np.ones(4, np.float32)
     original = one("GroupNormalization", [scale, scale], opset=21, num_groups=2)
-    written, _ = lower(original, {"GroupNormalization", "CastLike"}.__contains__, older_forms=True)
+    written, _ = lower(original, {"GroupNormalization", "CastLike"}.__contains__, old_parser=True)
     assert opset(written) == 17
     onnx.checker.check_model(written, full_check=True)
     x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)

@@ -87,7 +87,7 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     network = dialect.create_network(builder, strongly_typed)
     parser = dialect.trt.OnnxParser(network, tensorrt_log)
     lacks = partial(_lacks, dialect, parser)
-    model, rules = lowering.lower(model, lacks, plan.layers_precision, dialect.reads_older_forms_only)
+    model, rules = lowering.lower(model, lacks, plan.layers_precision, dialect.has_old_parser)
     plan = replace(plan, layers_precision=rules)
     _parse(dialect, parser, model)
     config = builder.create_builder_config()

@@ -107,8 +107,9 @@ class Dialect:
         return frozenset({"SplitToSequence", "SequenceAt"} | older)
 
     @property
-    def reads_older_forms_only(self) -> bool:
-        """Whether the parser takes no operand or attribute that came after operator set 17, and may not say so."""
+    def has_old_parser(self) -> bool:
+        """Whether the parser sees nothing that came after operator set 17, and not all of what came before, and says
+        nothing: `graph.older_forms` and `graph.misread` write it otherwise."""
         return self.product == TENSORRT and self.number < (10,)
 
     @property

@@ -28,7 +28,6 @@ from nvidia_tao_deploy.graph.plugins._tensors import (
     count_up,
     full,
     loop,
-    reduce,
     take,
     take_rows,
     with_all_read,
@@ -73,7 +72,7 @@ class Picks:
 
     def number(self, write: GraphWriter) -> str:
         """How many were kept, float32 [batch, 1]."""
-        return reduce(write, "ReduceSum", write.op("Cast", self.valid, to=TensorProto.FLOAT), 1)
+        return write.reduce("ReduceSum", write.op("Cast", self.valid, to=TensorProto.FLOAT), 1)
 
     def take(self, write: GraphWriter, values: str, filler: float) -> str:
         """values [batch, G * K] of what was kept, and `filler` beyond: [batch, count]."""
@@ -117,7 +116,7 @@ def pick(
         State(full(write, LOWEST, np.float32, batch, count), TensorProto.FLOAT, (None, count)),
     ]
     if groups > 1:
-        heads = reduce(write, "ReduceMax", write.reshape(scores, [-1, groups, rows]), 2, keep=False)
+        heads = write.reduce("ReduceMax", write.reshape(scores, [-1, groups, rows]), 2, keep=False)
         states.append(State(heads, TensorProto.FLOAT, (None, groups)))
     final = loop(write, count, states, turn.step)
     score = with_all_read(write, final[2], [final[0], *final[3:]], TensorProto.FLOAT)
@@ -175,7 +174,7 @@ class _Turn:
         ]
         if group:
             here = body.op("Equal", body.constant(np.arange(self.groups)[None]), group)
-            after.append(body.op("Where", here, reduce(body, "ReduceMax", rest, 1), heads[0]))
+            after.append(body.op("Where", here, body.reduce("ReduceMax", rest, 1), heads[0]))
         found = body.op("Greater", body.op("ReduceMax", top, keepdims=0), body.constant(FLOOR, np.float32))
         return found, after
 
@@ -212,11 +211,11 @@ def _suppressed(write: GraphWriter, facts: list[tuple[str, str]], position: str,
     low, high, areas, *labels = facts
     cut = write.op("Sub", write.op("Min", *high), write.op("Max", *low))  # [batch, 2, rows]
     if overlap.apart == "zero":
-        apart = write.op("Less", reduce(write, "ReduceMin", cut, 1), write.constant(0.0, np.float32))
+        apart = write.op("Less", write.reduce("ReduceMin", cut, 1), write.constant(0.0, np.float32))
         cut = write.op("Where", apart, write.constant(0.0, np.float32), cut)
     if overlap.cut_offset:
         cut = write.op("Add", cut, write.constant(overlap.cut_offset, np.float32))
-    common = reduce(write, "ReduceProd", write.op("Relu", cut), 1)  # [batch, 1, rows]
+    common = write.reduce("ReduceProd", write.op("Relu", cut), 1)  # [batch, 1, rows]
     union = write.op("Sub", write.op("Add", *areas), common)
     ratio = write.op("Div", common, write.op("Max", union, write.constant(SMALLEST, np.float32)))
     threshold = write.constant(overlap.threshold, np.float32)

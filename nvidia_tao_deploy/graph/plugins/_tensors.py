@@ -158,14 +158,6 @@ def count_up(write: GraphWriter, size: Size) -> str:
 # arithmetic
 
 
-def reduce(write: GraphWriter, op_type: str, tensor: str, axis: int, keep: bool = True) -> str:
-    """ReduceMax and its like over one axis."""
-    as_input = write.reader.opset >= (13 if op_type == "ReduceSum" else 18)
-    if as_input:
-        return write.op(op_type, tensor, write.constant([axis]), keepdims=int(keep))
-    return write.op(op_type, tensor, axes=[axis], keepdims=int(keep))
-
-
 def chain(write: GraphWriter, op_type: str, first: str, *others: str | float) -> str:
     """first op second op third ...; numbers become float32 constants."""
     for other in others:

@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto
 
 from nvidia_tao_deploy.graph.editing import GraphWriter
-from nvidia_tao_deploy.graph.plugins._tensors import Node, as_float, at_least, chain, count_up, full, give, reduce
+from nvidia_tao_deploy.graph.plugins._tensors import Node, as_float, at_least, chain, count_up, full, give
 
 OPS = ("DecodeBbox3DPlugin",)
 OPSET = 11
@@ -98,4 +98,4 @@ def _packed(write: GraphWriter, rows: str, keep: str, batch: int | str, total: i
     empty = write.reshape(full(write, 0.0, np.float32, batch, total + 1, COLUMNS), [-1, COLUMNS])
     filled = write.op("ScatterND", empty, index, write.reshape(rows, [-1, COLUMNS]))
     table = write.slice(write.reshape(filled, [-1, total + 1, COLUMNS]), 1, 0, total)
-    return table, write.reshape(reduce(write, "ReduceSum", kept, 1), [-1])
+    return table, write.reshape(write.reduce("ReduceSum", kept, 1), [-1])

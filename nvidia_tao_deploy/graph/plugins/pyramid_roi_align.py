@@ -19,7 +19,7 @@ from onnx import TensorProto
 
 from nvidia_tao_deploy.graph.editing import GraphWriter
 from nvidia_tao_deploy.graph.plugins._pyramid import OPSET, Level, Pyramid, level_of, pyramid, sample
-from nvidia_tao_deploy.graph.plugins._tensors import Node, State, as_float, chain, clamp, give, loop, reduce
+from nvidia_tao_deploy.graph.plugins._tensors import Node, State, as_float, chain, clamp, give, loop
 
 __all__ = ["FLOAT32", "OPS", "OPSET", "REPLACEMENT", "rewrite"]
 OPS = ("PyramidROIAlign_TRT",)
@@ -145,5 +145,5 @@ def _samples(
 
 def _largest(write: GraphWriter, ratio: str) -> str:
     """Largest of [N, R, 1] as an int64 scalar."""
-    flat = reduce(write, "ReduceMax", write.reshape(ratio, [1, -1]), 1)
+    flat = write.reduce("ReduceMax", write.reshape(ratio, [1, -1]), 1)
     return write.op("Cast", write.op("Reshape", flat, write.constant([], np.int64)), to=TensorProto.INT64)

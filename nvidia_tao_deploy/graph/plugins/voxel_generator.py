@@ -35,7 +35,6 @@ from nvidia_tao_deploy.graph.plugins._tensors import (
     full,
     give,
     loop,
-    reduce,
     sizes,
     take,
     with_all_read,
@@ -116,7 +115,7 @@ def _cells(write: GraphWriter, points: str, number: str, limits: np.ndarray, siz
         at_least(write, place, write.constant(limits[:3], np.float32)),
         write.op("Less", place, write.constant(limits[3:], np.float32)),
     )
-    inside = reduce(write, "ReduceMin", write.op("Cast", inside, to=TensorProto.FLOAT), 2, keep=False)
+    inside = write.reduce("ReduceMin", write.op("Cast", inside, to=TensorProto.FLOAT), 2, keep=False)
     index = write.op("Sub", write.slice(place, 2, 0, 2), write.constant(limits[:2], np.float32))
     index = write.op("Floor", write.op("Div", index, write.constant(size[:2], np.float32)))
     index = write.op("Cast", index, to=TensorProto.INT64)
@@ -167,7 +166,7 @@ def _pillars(write: GraphWriter, cell: str, cloud: Cloud) -> tuple[str, str, str
     cells = write.op("Expand", write.constant(np.arange(cloud.columns)[None]), sizes(write, cloud.batch, 1))
     empty = full(write, -1, np.int64, cloud.batch, cloud.columns)
     owner = write.slice(write.op("ScatterElements", empty, pillar, cells, axis=1), 1, 0, cloud.pillars)
-    total = write.reshape(reduce(write, "ReduceSum", here, 1), [-1])
+    total = write.reshape(write.reduce("ReduceSum", here, 1), [-1])
     total = write.op("Min", total, write.constant(float(cloud.pillars), np.float32))
     return pillar, owner, total
 
@@ -197,8 +196,8 @@ def _features(write: GraphWriter, voxels: str, real: str, cells: str, limits: np
     """[N, V, T, F + 6]"""
     across = int(np.round((limits[3] - limits[0]) / size[0]))
     place = write.slice(voxels, 3, 0, 3)
-    number = write.op("Max", reduce(write, "ReduceSum", real, 2), write.constant(1.0, np.float32))
-    mean = write.op("Div", reduce(write, "ReduceSum", place, 2), number)  # [N, V, 1, 3]
+    number = write.op("Max", write.reduce("ReduceSum", real, 2), write.constant(1.0, np.float32))
+    mean = write.op("Div", write.reduce("ReduceSum", place, 2), number)  # [N, V, 1, 3]
     row, column = _row_and_column(write, cells, across)
     height = chain(write, "Mul", column, 0.0)
     whole = [write.op("Unsqueeze", part, write.constant([2, 3])) for part in (column, row, height)]

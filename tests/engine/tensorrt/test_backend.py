@@ -156,7 +156,7 @@ def test_dialects(speak, version, explicit, network_flags, shares, bf16):
 def test_what_parsers_read(speak, version):
     """Those of TensorRT 8 read operator sets up to 17 and no weights stored as INT8."""
     older = version.startswith("8.")
-    assert speak(version).reads_older_forms_only is older
+    assert speak(version).has_old_parser is older
     assert speak(version).reads_int8_weights is not older
     assert ("LayerNormalization" in speak(version).unknown_ops) is version.startswith("8.5")
 

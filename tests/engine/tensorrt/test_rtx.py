@@ -219,7 +219,7 @@ def test_operator_that_is_written_as_the_standard_defines_it(backend, precision,
 
 def test_newer_forms_for_an_older_parser(backend, monkeypatch, caplog):
     """What TensorRT before 10 is given of a model of operator set 20, read by a parser that is here."""
-    monkeypatch.setattr(dialect.Dialect, "reads_older_forms_only", True)
+    monkeypatch.setattr(dialect.Dialect, "has_old_parser", True)
     parsed = []
     read = build._parse
     monkeypatch.setattr(build, "_parse", lambda *args: (parsed.append(args[-1]), read(*args)))

@@ -1,0 +1,229 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""What parsers before TensorRT 10 take for something else without a word, in forms that they read right.
+
+Of operator sets up to 17; `older_forms` has what came later. Known from the published source of the parsers of TensorRT
+8.5 and 8.6, which never look at these attributes, look at them as another type, or compute another formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from nvidia_tao_deploy.engine.contract import DYNAMIC
+from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph.editing import GraphWriter, attributes, constant_value
+from nvidia_tao_deploy.graph.model import all_nodes
+
+_STANDARD = ("", "ai.onnx")
+_END = np.iinfo(np.int64).max
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "Selu": {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},  # theirs end after four digits
+    "RoiAlign": {"sampling_ratio": 0},  # theirs: 1
+}
+"""Operator -> attributes that ONNX leaves out where they are the default, and these parsers have another one."""
+_SCATTER = ("ScatterElements", "ScatterND")
+_RECURRENT = ("GRU", "LSTM", "RNN")
+
+
+def tidied(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the same numbers stated as these parsers look for them, in bodies of If and Loop too.
+
+    Constant nodes hold tensors (of whole numbers they read none); defaults on which they disagree are stated; operands
+    that are left out at the end are gone (some of their importers end the process there). The same object where all is
+    so already.
+    """
+    if not any(map(_is_untidy, all_nodes(model.graph))):
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for node in all_nodes(copy.graph):
+        if _is_untidy(node):
+            _tidy(node)
+    return copy
+
+
+def _is_untidy(node: onnx.NodeProto) -> bool:
+    if node.domain not in _STANDARD:
+        return False
+    names = {item.name for item in node.attribute}
+    return (
+        (len(node.input) > 0 and not node.input[-1])
+        or not names.issuperset(_DEFAULTS.get(node.op_type, {}))
+        or (node.op_type == "Constant" and not names.isdisjoint(("value_int", "value_ints")))
+    )
+
+
+def _tidy(node: onnx.NodeProto) -> None:
+    while node.input and not node.input[-1]:
+        del node.input[-1]
+    present = {item.name for item in node.attribute}
+    defaults = _DEFAULTS.get(node.op_type, {}).items()
+    node.attribute.extend(helper.make_attribute(key, value) for key, value in defaults if key not in present)
+    held = constant_value(node)
+    if held is not None:
+        held.ClearField("name")
+        del node.attribute[:]
+        node.attribute.append(helper.make_attribute("value", held))
+
+
+def refuse(model: onnx.ModelProto) -> None:
+    """Stop at what these parsers would take for something else and what cannot be written for them.
+
+    Raises:
+        BuildError: with the node and what to do.
+    """
+    outer = {id(node) for node in model.graph.node}
+    for node in all_nodes(model.graph):
+        if node.domain not in _STANDARD:
+            continue
+        options = attributes(node)
+        reduction = options.get("reduction", b"none")
+        if node.op_type in _SCATTER and reduction != b"none":
+            raise _refusal(node, f"reduction={reduction.decode()}", "overwrites where it should combine values")
+        if node.op_type == "BatchNormalization" and options.get("training_mode", 0):
+            hint = "Export the model for inference: model.eval(), or training=TrainingMode.EVAL in torch.onnx.export."
+            raise _refusal(node, "training_mode=1", "uses stored statistics, not those of the batch", hint)
+        if node.op_type in _RECURRENT and options.get("layout", 0):
+            hint = "Export it with layout=0 (time first), and Transpose around it."
+            raise _refusal(node, "layout=1", "takes pictures for points in time", hint)
+        if id(node) not in outer and node.op_type == "Shape" and _is_part_of_shape(options):
+            raise _refusal(node, "start or end, in the body of a Loop or If,", "gives all sizes")
+
+
+def _refusal(node: onnx.NodeProto, what: str, instead: str, hint: str = "Use TensorRT 10 or later.") -> BuildError:
+    return BuildError(f"{node.op_type} '{node.name}': {what} is not read by this TensorRT, which {instead}", hint=hint)
+
+
+def _is_part_of_shape(options: dict[str, Any]) -> bool:
+    return bool(options.get("start", 0)) or "end" in options
+
+
+def is_misread(node: onnx.NodeProto) -> bool:
+    """Whether a node may have to be written otherwise."""
+    if node.domain not in _STANDARD or node.op_type not in _FORMS:
+        return False
+    options = attributes(node)
+    if node.op_type == "Shape":
+        return _is_part_of_shape(options)
+    if node.op_type == "ReduceSum":
+        return bool(options.get("noop_with_empty_axes", 0))
+    if node.op_type == "Slice":
+        return len(node.input) > 4 and not node.input[3]
+    return True
+
+
+def write(node: onnx.NodeProto, writer: GraphWriter) -> bool:
+    """Write a node that `is_misread`. Returns False, and writes nothing, where it is read right after all or too little
+    is known about it."""
+    return _FORMS[node.op_type](node, attributes(node), writer)
+
+
+def _shape(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
+    """All sizes, of which a part is taken. Start and end were left aside."""
+    ends = [writer.constant([value]) for value in (options.get("start", 0), options.get("end", _END))]
+    sizes = writer.op("Shape", node.input[0])
+    writer.rename(writer.op("Slice", sizes, *ends, writer.constant([0])), node.output[0])
+    return True
+
+
+def _sum(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
+    """Nothing to do where no axes are named. The sum over all of them was taken."""
+    axes = writer.reader.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else np.zeros(0)
+    if axes is None or axes.size:
+        return False
+    writer.rename(writer.op("Identity", node.input[0]), node.output[0])
+    return True
+
+
+def _slice(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
+    """Steps without axes: the first axes. The process ended."""
+    starts = writer.reader.shape(node.input[1])
+    if not starts or starts[0] == DYNAMIC:
+        return False
+    operands = [*node.input[:3], writer.constant(np.arange(starts[0])), *node.input[4:]]
+    writer.rename(writer.op("Slice", *operands), node.output[0])
+    return True
+
+
+def _triangle(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
+    """A choice between the values and zero. Values were multiplied with zero, which makes NaN of an infinity (causal
+    masks), and tensors of more than three axes refused."""
+    shape = writer.reader.shape(node.input[0])
+    offset = writer.reader.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else np.array(0)
+    kind = writer.reader.elem_types.get(node.input[0])
+    if shape is None or DYNAMIC in shape[-2:] or offset is None or not kind:
+        return False
+    cut = np.triu if options.get("upper", 1) else np.tril
+    kept = writer.constant(cut(np.ones(shape[-2:], bool), int(offset.ravel()[0])), np.bool_)
+    zero = writer.constant(0, helper.tensor_dtype_to_np_dtype(kind))
+    writer.rename(writer.op("Where", kept, node.input[0], zero), node.output[0])
+    return True
+
+
+def _instance_normalisation(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
+    """Computed in float32. The bits of float16 scales and biases were read as float32."""
+    kind = writer.reader.elem_types.get(node.input[1])
+    operands = [writer.reader.constant(name) for name in node.input[1:]]
+    if kind != TensorProto.FLOAT16 or any(operand is None for operand in operands):
+        return False
+    source = writer.op("Cast", node.input[0], to=TensorProto.FLOAT)
+    stored = [writer.constant(operand, np.float32) for operand in operands]
+    result = writer.op("InstanceNormalization", source, *stored, epsilon=options.get("epsilon", 1e-5))
+    writer.rename(writer.op("Cast", result, to=kind), node.output[0])
+    return True
+
+
+def _log_sum_exp(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
+    """max + log(sum(exp(x - max))). Without the maximum exponentials overflow: float32 from 88 on, float16 from 11."""
+    axes = _axes_of_reduction(node, options, writer)
+    if not axes:
+        return False
+    largest = writer.reduce("ReduceMax", node.input[0], *axes)
+    total = writer.reduce("ReduceSum", writer.op("Exp", writer.op("Sub", node.input[0], largest)), *axes)
+    result = writer.op("Add", largest, writer.op("Log", total))
+    writer.rename(result if options.get("keepdims", 1) else writer.squeeze(result, *axes), node.output[0])
+    return True
+
+
+def _axes_of_reduction(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> list[int] | None:
+    """None where they are not known, or none is named and nothing is to be done."""
+    if "axes" in options:
+        return list(options["axes"])
+    named = writer.reader.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else np.zeros(0, np.int64)
+    if named is None or (not named.size and options.get("noop_with_empty_axes", 0)):
+        return None
+    shape = writer.reader.shape(node.input[0])
+    return [int(axis) for axis in named.ravel()] or (None if shape is None else list(range(len(shape))))
+
+
+def _log_softmax(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
+    """x - max - log(sum(exp(x - max))). The logarithm of a softmax is minus infinity where that is too small for it."""
+    axes = [options.get("axis", -1)]
+    if writer.reader.opset < 13:  # of all axes from this one on
+        shape = writer.reader.shape(node.input[0])
+        if shape is None:
+            return False
+        axes = list(range(options.get("axis", 1) % len(shape), len(shape)))
+    if not axes:
+        return False
+    below = writer.op("Sub", node.input[0], writer.reduce("ReduceMax", node.input[0], *axes))
+    total = writer.reduce("ReduceSum", writer.op("Exp", below), *axes)
+    writer.rename(writer.op("Sub", below, writer.op("Log", total)), node.output[0])
+    return True
+
+
+_FORMS: dict[str, Callable[[onnx.NodeProto, dict[str, Any], GraphWriter], bool]] = {
+    "InstanceNormalization": _instance_normalisation,
+    "LogSoftmax": _log_softmax,
+    "ReduceLogSumExp": _log_sum_exp,
+    "ReduceSum": _sum,
+    "Shape": _shape,
+    "Slice": _slice,
+    "Trilu": _triangle,
+}

@@ -1,0 +1,194 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""What parsers before TensorRT 10 misread: written in other forms, with the same numbers, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+
+from nvidia_tao_deploy.engine.contract import LayerPrecision
+from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph.editing import attributes
+from nvidia_tao_deploy.graph.lowering import lower
+from nvidia_tao_deploy.graph.model import all_nodes
+from tests.graph.models import Weights, model, value
+from tests.graph.operators import MISREAD, SHAPE, joined, lacked_by_none, lacked_by_tensorrt_8_5, one, open_batch
+
+
+def for_old_parser(original: onnx.ModelProto, lacks: Callable[[str], bool] = lacked_by_none) -> onnx.ModelProto:
+    before = original.SerializeToString()
+    written, _ = lower(original, lacks, old_parser=True)
+    assert original.SerializeToString() == before
+    onnx.checker.check_model(written, full_check=True)
+    return written
+
+
+def run(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    return onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"input": x})[0]
+
+
+def nodes_of(proto: onnx.ModelProto, op: str) -> list[dict[str, Any]]:
+    return [attributes(node) for node in all_nodes(proto.graph) if node.op_type == op]
+
+
+@pytest.mark.parametrize("batch", ["fixed", "open"])
+@pytest.mark.parametrize("name", MISREAD)
+def test_computes_the_same_in_another_form(name: str, batch: str) -> None:
+    original = open_batch(MISREAD[name]) if batch == "open" else MISREAD[name]
+    written = for_old_parser(original, lacked_by_tensorrt_8_5)
+    assert written is not original
+    kind = original.graph.input[0].type.tensor_type.elem_type
+    x = np.random.default_rng(0).normal(size=SHAPE).astype(helper.tensor_dtype_to_np_dtype(kind))
+    x[0, 0, 0, 0], x[1, 1, 5, 0] = 2, -np.inf if name.startswith(("triangle", "infinities")) else 3
+    expected, found = (run(proto, x) for proto in (original, written))
+    assert expected.dtype == found.dtype
+    np.testing.assert_allclose(found, expected, rtol=1e-5 if kind == TensorProto.FLOAT else 1e-2, atol=1e-5)
+    again, _ = lower(written, lacked_by_tensorrt_8_5, old_parser=True)
+    assert again is written
+
+
+@pytest.mark.parametrize("name", MISREAD)
+def test_newer_parsers_get_the_model_as_it_is(name: str) -> None:
+    assert lower(MISREAD[name], lacked_by_none)[0] is MISREAD[name]
+
+
+def test_part_of_a_shape_is_cut_out() -> None:
+    written = for_old_parser(MISREAD["shape from the second on"])
+    assert nodes_of(written, "Shape") == [{}] and len(nodes_of(written, "Slice")) == 1
+    assert for_old_parser(one("Shape", opset=15)).graph.node[0].op_type == "Shape"
+
+
+def test_sizes_as_newer_exporters_say_them() -> None:
+    original = open_batch(joined())
+    written = for_old_parser(original)
+    assert nodes_of(written, "Shape") == [{}] and list(nodes_of(written, "Constant")[0]) == ["value"]
+    x = np.random.default_rng(0).normal(size=(3, 4, 6, 5)).astype(np.float32)
+    np.testing.assert_array_equal(run(written, x), x.reshape(3, 4, 30))
+
+
+@pytest.mark.parametrize("values", [{"value_int": 3}, {"value_ints": [1, -2]}])
+def test_whole_numbers_of_constants_are_tensors(values: dict[str, Any]) -> None:
+    """Also in bodies."""
+    body = helper.make_graph([helper.make_node("Constant", [], ["inner"], **values)], "body", [],
+                             [helper.make_empty_tensor_value_info("inner")])  # fmt: skip
+    w = Weights()
+    w.given("yes", np.True_)
+    branch = helper.make_node("If", ["yes"], ["output"], name="/if", then_branch=body, else_branch=body)
+    proto = model([branch], [], [value("output", TensorProto.INT64, *([None] * len(np.shape(*values.values()))))],
+                  w.tensors)  # fmt: skip
+    written = for_old_parser(proto)
+    assert [list(options) for options in nodes_of(written, "Constant")] == [["value"], ["value"]]
+    np.testing.assert_array_equal(ReferenceEvaluator(written).run(None, {})[0], *values.values())
+
+
+def test_defaults_that_differ_are_stated() -> None:
+    (selu,) = nodes_of(for_old_parser(one("Selu", opset=17)), "Selu")
+    assert selu == {"alpha": pytest.approx(1.6732632423543772, 1e-7), "gamma": pytest.approx(1.0507009873554805, 1e-7)}
+    (selu,) = nodes_of(for_old_parser(one("Selu", opset=17, alpha=2.0)), "Selu")
+    assert selu["alpha"] == 2 and "gamma" in selu
+    regions = [np.float32([[0, 0, 4, 4]]), np.array([0])]
+    (align,) = nodes_of(for_old_parser(one("RoiAlign", regions, opset=16, output_height=2)), "RoiAlign")
+    assert align == {"output_height": 2, "sampling_ratio": 0}
+    stated = one("RoiAlign", regions, opset=16, sampling_ratio=2)
+    assert for_old_parser(stated) is stated
+
+
+@pytest.mark.parametrize("name", ["clip", "pad"])
+def test_operands_that_are_left_out_at_the_end_are_gone(name: str) -> None:
+    original = {
+        "clip": one("Clip", [np.float32(0), None], opset=13),
+        "pad": one("Pad", [np.array([0, 0, 1, 1, 0, 0, 1, 1]), None, None], opset=18),
+    }[name]
+    (node,) = for_old_parser(original).graph.node
+    assert list(node.input) == ["input", "w0"]
+
+
+@pytest.mark.parametrize("steps", [[1, 1, 2, 1], [1, -1]])
+def test_steps_without_axes(steps: list[int]) -> None:
+    starts = [0 if step > 0 else -1 for step in steps]
+    ends = [9 if step > 0 else -9 for step in steps]
+    original = one("Slice", [np.array(starts), np.array(ends), None, np.array(steps)], opset=13)
+    (node,) = for_old_parser(original).graph.node
+    assert all(node.input) and len(node.input) == 5
+    x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
+    found = run(for_old_parser(original), x)
+    np.testing.assert_array_equal(found, x[tuple(slice(None, None, step) for step in steps)])
+
+
+def test_sums_with_axes_stay() -> None:
+    original = one("ReduceSum", [np.array([1])], opset=13, noop_with_empty_axes=1)
+    assert for_old_parser(original) is original
+
+
+def test_instance_normalisation_in_float32_stays() -> None:
+    original = one("InstanceNormalization", [np.float32([1, 2, 3, 4])] * 2, opset=17)
+    assert for_old_parser(original) is original
+
+
+def test_a_triangle_of_unknown_size_stays_for_the_parser() -> None:
+    original = one("Trilu", opset=14, shape=[2, 4, "rows", "columns"])
+    assert for_old_parser(original) is original
+
+
+def test_large_values_do_not_overflow() -> None:
+    written = for_old_parser(MISREAD["log of a sum"])
+    x = np.full(SHAPE, 1e4, np.float32)
+    np.testing.assert_allclose(run(written, x), 1e4 + np.log(30), rtol=1e-6)
+    written = for_old_parser(MISREAD["log-softmax"])
+    x[..., 0] = -1e4
+    assert np.isfinite(run(written, x)).all()
+
+
+def test_rules_follow() -> None:
+    rule = LayerPrecision("/node", "fp32")
+    _, rules = lower(MISREAD["log-softmax"], lacked_by_none, (rule,), old_parser=True)
+    assert [rule.pattern.startswith("/node/lowered") for rule in rules] == [True]
+
+
+INDICES = np.zeros(SHAPE, np.int64)
+ZEROS = np.zeros(SHAPE, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("proto", "message", "hint"),
+    [
+        (one("ScatterElements", [INDICES, ZEROS], opset=16, reduction="add"),
+         "ScatterElements '/node': reduction=add is not read", "TensorRT 10"),
+        (one("ScatterND", [np.array([[0]]), ZEROS[:1]], opset=16, reduction="mul"), "reduction=mul", "TensorRT 10"),
+        (one("BatchNormalization", [ZEROS[0, :, 0, 0]] * 4, results=3, opset=15, training_mode=1),
+         "training_mode=1 is not read.*stored statistics", "model.eval"),
+        (one("RNN", [np.zeros((1, 3, 5), np.float32), np.zeros((1, 3, 3), np.float32)], opset=14, layout=1,
+             shape=[2, 4, 5], hidden_size=3), "layout=1 .* takes pictures", "layout=0"),
+    ],
+    ids=["elements", "nd", "training", "layout"],
+)  # fmt: skip
+def test_what_cannot_be_written_is_refused(proto: onnx.ModelProto, message: str, hint: str) -> None:
+    with pytest.raises(BuildError, match=message) as caught:
+        for_old_parser(proto)
+    assert hint in str(caught.value.hint) and caught.value.exit_code == 4
+    assert lower(proto, lacked_by_none)[0] is proto
+
+
+def test_a_scatter_that_overwrites_is_none_of_these() -> None:
+    for options in ({}, {"reduction": "none"}):
+        original = one("ScatterElements", [INDICES, ZEROS], opset=16, **options)
+        assert for_old_parser(original) is original
+
+
+def test_part_of_a_shape_in_a_body_is_refused() -> None:
+    body = helper.make_graph([helper.make_node("Shape", ["input"], ["inner"], name="/inner", end=1)], "body", [],
+                             [value("inner", TensorProto.INT64, 1)])  # fmt: skip
+    w = Weights()
+    w.given("yes", np.True_)
+    branch = helper.make_node("If", ["yes"], ["output"], name="/if", then_branch=body, else_branch=body)
+    ends = [value("input", TensorProto.FLOAT, *SHAPE)], [value("output", TensorProto.INT64, 1)]
+    with pytest.raises(BuildError, match="Shape '/inner': start or end, in the body of a Loop or If, is not read"):
+        for_old_parser(model([branch], *ends, w.tensors))
