@@ -17,10 +17,11 @@ from nvidia_tao_deploy.engine.contract import DYNAMIC, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import definitions, layers, misread
 from nvidia_tao_deploy.graph import older_forms as older
-from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes
+from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes, drop_unused_constants
 from nvidia_tao_deploy.graph.folding import fold
 from nvidia_tao_deploy.graph.layers import EVERYTHING, fits
 from nvidia_tao_deploy.graph.model import all_nodes, opset_of
+from nvidia_tao_deploy.graph.order import read_by
 
 logger = logging.getLogger(__name__)
 DECOMPOSABLE = "TRT_decomposable"
@@ -116,6 +117,8 @@ def _round(
         lowered.graph.initializer.extend(write.initialisers)
     del lowered.graph.node[:]
     lowered.graph.node.extend(nodes)
+    read = {name for node in lowered.graph.node for name in read_by(node)}
+    drop_unused_constants(lowered.graph, read | {output.name for output in lowered.graph.output})
     return lowered, prefixes, ops
 
 

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.errors import BuildError
-from nvidia_tao_deploy.graph.editing import GraphWriter, attributes, constant_value
+from nvidia_tao_deploy.graph.editing import GraphWriter, Size, attributes, constant_value
 from nvidia_tao_deploy.graph.model import all_nodes
 
 _STANDARD = ("", "ai.onnx")
@@ -154,16 +154,28 @@ def _slice(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -
 def _triangle(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
     """A choice between the values and zero. Values were multiplied with zero, which makes NaN of an infinity (causal
     masks), and tensors of more than three axes refused."""
-    shape = writer.reader.shape(node.input[0])
+    source, kind = node.input[0], writer.reader.elem_types.get(node.input[0])
     offset = writer.reader.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else np.array(0)
-    kind = writer.reader.elem_types.get(node.input[0])
-    if shape is None or DYNAMIC in shape[-2:] or offset is None or not kind:
+    if offset is None or not kind:
         return False
-    cut = np.triu if options.get("upper", 1) else np.tril
-    kept = writer.constant(cut(np.ones(shape[-2:], bool), int(offset.ravel()[0])), np.bool_)
+    rows, columns = (writer.size(source, axis) for axis in (-2, -1))
+    first, upper = int(offset.ravel()[0]), options.get("upper", 1)
+    if isinstance(rows, int) and isinstance(columns, int):
+        right: Any = np.arange(columns) - np.arange(rows)[:, None]  # of the diagonal
+        kept = writer.constant(right >= first if upper else right <= first, np.bool_)
+    else:
+        right = writer.op("Sub", _counted(columns, writer), writer.reshape(_counted(rows, writer), [-1, 1]))
+        kept = writer.op("GreaterOrEqual" if upper else "LessOrEqual", right, writer.constant(first))
     zero = writer.constant(0, helper.tensor_dtype_to_np_dtype(kind))
-    writer.rename(writer.op("Where", kept, node.input[0], zero), node.output[0])
+    writer.rename(writer.op("Where", kept, source, zero), node.output[0])
     return True
+
+
+def _counted(size: Size, writer: GraphWriter) -> str:
+    """0, 1, 2 and so on up to a size."""
+    if isinstance(size, int):
+        return writer.constant(np.arange(size))
+    return writer.op("Range", writer.constant(0), writer.squeeze(size, 0), writer.constant(1))
 
 
 def _instance_normalisation(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:

@@ -57,6 +57,13 @@ def test_sizes_as_newer_exporters_say_them(engine: Callable[..., Any]) -> None:
         np.testing.assert_array_equal(loaded.infer({"input": x})["output"], x.reshape(3, 4, 30))
 
 
+def test_a_causal_mask_of_sizes_found_at_run_time(engine: Callable[..., Any], reference: Callable[..., Any]) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 4, 6, 5)).astype(np.float32)
+    with engine(operators.masked(), batch=(1, 2, 4)) as loaded:
+        found = loaded.infer({"input": x})["output"]
+    np.testing.assert_allclose(found, reference(operators.masked(), {"input": x})["output"], atol=1e-4)
+
+
 def test_large_values_do_not_overflow(engine: Callable[..., Any]) -> None:
     x = np.full(operators.SHAPE, 1e4, np.float32)
     with engine(operators.MISREAD["log of a sum"]) as loaded:

@@ -139,6 +139,28 @@ def joined() -> onnx.ModelProto:
     return model(nodes, *ends, [], opset=17)
 
 
+def masked() -> onnx.ModelProto:
+    """input [2, 4, 6, 5] -> output [2, 4, 6, 5]: what a causal mask, whose sizes are found out at run time, leaves."""
+    w = Weights()
+    w.given("zero", [0], np.int64), w.given("one", [1], np.int64), w.given("two", [2], np.int64)
+    w.given("end", [9], np.int64), w.given("rest", [4, -1, 5], np.int64), w.given("below", [-np.inf], np.float32)
+    nodes = [
+        helper.make_node("Shape", ["input"], ["sizes"], name="/shape"),
+        helper.make_node("Slice", ["sizes", "zero", "one"], ["first"], name="/first"),
+        helper.make_node("Concat", ["first", "rest"], ["same"], name="/same", axis=0),
+        helper.make_node("Reshape", ["input", "same"], ["x"], name="/reshape"),
+        helper.make_node("Shape", ["x"], ["all"], name="/all"),
+        helper.make_node("Slice", ["all", "two", "end"], ["last"], name="/last"),
+        helper.make_node("Expand", ["below", "last"], ["full"], name="/full"),
+        helper.make_node("Trilu", ["full", "one_more"], ["mask"], name="/mask"),
+        helper.make_node("Add", ["x", "mask"], ["sum"], name="/add"),
+        helper.make_node("Softmax", ["sum"], ["output"], name="/softmax", axis=-1),
+    ]
+    w.given("one_more", 1, np.int64)
+    return model(nodes, [value("input", TensorProto.FLOAT, "batch", *SHAPE[1:])],
+                 [value("output", TensorProto.FLOAT, "batch", *SHAPE[1:])], w.tensors, opset=17)  # fmt: skip
+
+
 HALF = np.float16([1, 2, 3, 4])
 MISREAD = {
     "shape from the second on": one("Shape", opset=15, start=1),

@@ -20,7 +20,16 @@ from nvidia_tao_deploy.graph.editing import attributes
 from nvidia_tao_deploy.graph.lowering import lower
 from nvidia_tao_deploy.graph.model import all_nodes
 from tests.graph.models import Weights, model, value
-from tests.graph.operators import MISREAD, SHAPE, joined, lacked_by_none, lacked_by_tensorrt_8_5, one, open_batch
+from tests.graph.operators import (
+    MISREAD,
+    SHAPE,
+    joined,
+    lacked_by_none,
+    lacked_by_tensorrt_8_5,
+    masked,
+    one,
+    open_batch,
+)
 
 
 def for_old_parser(original: onnx.ModelProto, lacks: Callable[[str], bool] = lacked_by_none) -> onnx.ModelProto:
@@ -133,9 +142,33 @@ def test_instance_normalisation_in_float32_stays() -> None:
     assert for_old_parser(original) is original
 
 
-def test_a_triangle_of_unknown_size_stays_for_the_parser() -> None:
-    original = one("Trilu", opset=14, shape=[2, 4, "rows", "columns"])
+@pytest.mark.parametrize("upper", [0, 1])
+@pytest.mark.parametrize("offset", [-2, 0, 1])
+@pytest.mark.parametrize("shape", [[2, 4, "rows", "columns"], [2, 4, 6, "columns"]])
+def test_a_triangle_of_unknown_size(shape: list[int | str], offset: int, upper: int) -> None:
+    original = one("Trilu", [np.array(offset)], opset=14, shape=shape, upper=upper)
+    x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
+    written = for_old_parser(original)
+    assert not nodes_of(written, "Trilu")
+    np.testing.assert_array_equal(run(written, x), run(original, x))
+
+
+def test_a_triangle_whose_place_is_computed_stays_for_the_parser() -> None:
+    nodes = [
+        helper.make_node("Cast", ["k"], ["offset"], name="/cast", to=TensorProto.INT64),
+        helper.make_node("Trilu", ["input", "offset"], ["output"], name="/node"),
+    ]
+    inputs = [value("input", TensorProto.FLOAT, *SHAPE), value("k", TensorProto.INT32)]
+    original = model(nodes, inputs, [value("output", TensorProto.FLOAT, *SHAPE)], [])
     assert for_old_parser(original) is original
+
+
+def test_a_causal_mask_of_sizes_found_at_run_time() -> None:
+    original = masked()
+    written = for_old_parser(original)
+    assert not nodes_of(written, "Trilu") and nodes_of(written, "Range")
+    x = np.random.default_rng(0).normal(size=(3, 4, 6, 5)).astype(np.float32)
+    np.testing.assert_allclose(run(written, x), run(original, x), atol=1e-6)
 
 
 def test_large_values_do_not_overflow() -> None:
