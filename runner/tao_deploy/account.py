@@ -8,11 +8,13 @@ files that list the caller first and then whatever the image has, and an empty h
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import hashlib
 import os
 import pwd
 import re
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,4 +128,16 @@ def _cache_folder() -> Path:
             return folder.resolve()
     except (OSError, RuntimeError):  # read-only, or no home folder at all
         pass
-    return Path(tempfile.mkdtemp(prefix="tao_deploy-"))  # an account without a writable home folder on the host
+    return _temporary_folder()
+
+
+def _temporary_folder() -> Path:
+    """A folder of this user alone, the same one each time: for accounts without a writable home folder on the host."""
+    folder = Path(tempfile.gettempdir()) / f"tao_deploy-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    # Everyone may write to /tmp: what another user put there under this name must not be mounted.
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+        return folder
+    return Path(tempfile.mkdtemp(prefix="tao_deploy-"))

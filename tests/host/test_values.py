@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tao_deploy.account import Account, caller, group_text, passwd_text
+from tao_deploy.account import Account, caller, group_text, passwd_text, write_account_files
 from tao_deploy.command import Terminal, docker_command
 from tao_deploy.errors import LauncherError
 from tao_deploy.gpus import EngineFacts, gpu_flags, missing_gpu_support, parse_gpus
@@ -130,6 +132,45 @@ def test_run_as_user_of_a_rootless_engine() -> None:
     assert account is not None and account.uid == 0
     assert _choose_account(True, None, facts()) == caller()
     assert _choose_account(False, None, rootless) is None
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files of an account whose cache folder cannot be made."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_accounts_without_a_home_folder_leave_one_folder_behind(temporary: Path) -> None:
+    account = Account(1000, 100, "jane", ((100, "users"),))
+    first = write_account_files(account, "", "")
+    assert write_account_files(account, "", "") == first
+    (folder,) = temporary.glob("tao_deploy-*")
+    assert folder.name == f"tao_deploy-{os.getuid()}" and folder.stat().st_mode & 0o777 == 0o700
+    assert all(mount.source.is_relative_to(folder) and mount.source.stat().st_mode & 0o777 == 0o644 for mount in first)
+
+
+@pytest.mark.parametrize("trap", ["file", "link", "writable by all", "of another user"])
+def test_a_temporary_folder_that_others_can_change_is_not_used(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, trap: str
+) -> None:
+    uid = os.getuid()
+    if trap == "of another user":
+        monkeypatch.setattr(os, "getuid", lambda: uid + 1)
+    folder, elsewhere = temporary / f"tao_deploy-{os.getuid()}", temporary / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    if trap == "file":
+        folder.touch()
+    elif trap == "link":
+        folder.symlink_to(elsewhere)
+    else:
+        folder.mkdir()
+        folder.chmod(0o777 if trap == "writable by all" else 0o700)
+    mounts = write_account_files(Account(1000, 100, "jane", ((100, "users"),)), "", "")
+    assert trap == "file" or not list(folder.iterdir())
+    assert all(mount.source.is_file() and not mount.source.is_relative_to(folder) for mount in mounts)
 
 
 def test_account_files() -> None:
