@@ -209,9 +209,10 @@ def _follow(
 
 def _layer_normalisation(node: onnx.NodeProto, write: GraphWriter) -> None:
     """y = (x - mean) / sqrt(variance + epsilon) * scale + bias over the axes from `axis` on
-    (ONNX operators, LayerNormalization-17). Only the first output may be used."""
+    (ONNX operators, LayerNormalization-17); as the standard writes it, longer, where its mean or deviation is used."""
     if any(node.output[1:]):
-        raise BuildError(f"LayerNormalization '{node.name}': its mean or deviation is used, which is not supported")
+        definitions.write_out(node, write)
+        return
     source, scale, *bias = [name for name in node.input if name]
     options = attributes(node)
     shape = write.reader.shape(source)

@@ -73,9 +73,18 @@ def test_rules_follow_the_layer(pattern, kept):
     assert ("relu" in found) is (pattern in ("relu", "*", "*r*"))
 
 
-def test_a_second_output_in_use_is_refused():
-    with pytest.raises(BuildError, match="'/norm': its mean"):
-        lower(model(-1, True, 17, outputs=2), OPS.__contains__)
+@pytest.mark.parametrize("axis", [-1, 2])
+def test_a_mean_in_use(axis):
+    original = model(axis, True, 17, outputs=2)
+    mean = helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["B", 3, 4, 1] if axis == -1 else ["B", 3, 1, 1])
+    original.graph.output.append(mean)
+    lowered, _ = lower(original, OPS.__contains__)
+    onnx.checker.check_model(lowered, full_check=True)
+    assert not any(node.op_type in OPS for node in lowered.graph.node)
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    want, got = (ReferenceEvaluator(proto).run(None, {"x": x}) for proto in (original, lowered))
+    for left, right in zip(got, want, strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
 
 
 def parts(split: list[int] | int | None, numbers: tuple[int, ...], keepdims: int = 1) -> onnx.ModelProto:

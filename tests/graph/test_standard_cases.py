@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""The cases by which the ONNX standard tests its operators: what is written for parsers has the same results."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx.backend.test.case.node import collect_testcases
+from onnx.backend.test.case.test_case import TestCase
+from onnx.reference import ReferenceEvaluator
+
+from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph.lowering import lower
+from tests.graph.operators import lacked_by_tensorrt_8_5
+
+RANDOM = {"Bernoulli", "RandomUniformLike"}
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[TestCase]:
+    """Cases of standard operators on tensors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = collect_testcases(None)
+    return [case for case in found if case.model is not None and _is_plain(case)]
+
+
+def _is_plain(case: TestCase) -> bool:
+    values = [value for part in case.data_sets[0] for value in part]
+    return (
+        all(entry.domain in ("", "ai.onnx") for entry in case.model.opset_import)
+        and all(isinstance(value, (np.ndarray, np.generic)) for value in values)
+        and not RANDOM.intersection(node.op_type for node in case.model.graph.node)
+    )
+
+
+def _run(model: onnx.ModelProto, inputs: list[Any]) -> list[np.ndarray] | None:
+    """None where neither of the two that run models can run this one."""
+    feeds = {value.name: np.asarray(array) for value, array in zip(model.graph.input, inputs, strict=True)}
+    try:
+        return [np.asarray(array) for array in ReferenceEvaluator(model).run(None, feeds)]
+    except Exception:  # it lacks older forms of some operators
+        pass
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)
+    except Exception:
+        return None
+
+
+def _differ(found: list[np.ndarray] | None, expected: list[Any]) -> str | None:
+    if found is None:
+        return "cannot be run"
+    for left, right in zip(found, map(np.asarray, expected), strict=True):
+        if (left.dtype, left.shape) != (right.dtype, right.shape):
+            return f"{left.dtype} {left.shape} in place of {right.dtype} {right.shape}"
+        tolerance = 2e-3 if left.dtype in (np.float32, np.float64) else 3e-2
+        if not np.allclose(left.astype(np.float64), right.astype(np.float64), tolerance, tolerance, equal_nan=True):
+            return f"largest error {np.nanmax(np.abs(left.astype(np.float64) - right.astype(np.float64)))}"
+    return None
+
+
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")  # of the evaluator's own
+@pytest.mark.parametrize("old_parser", [True, False])
+def test_lowered_models_give_the_results_of_the_standard(cases: list[TestCase], old_parser: bool) -> None:
+    wrong, count = [], 0
+    for case in cases:
+        before = case.model.SerializeToString()
+        try:
+            written, _ = lower(case.model, lacked_by_tensorrt_8_5, old_parser=old_parser)
+        except BuildError:
+            continue
+        assert case.model.SerializeToString() == before, case.name
+        if written is case.model:
+            continue
+        count += 1
+        onnx.checker.check_model(written, full_check=True)
+        inputs, expected = case.data_sets[0]
+        problem = _differ(_run(written, inputs), expected)
+        if problem and _differ(_run(case.model, inputs), expected) != problem:  # some are beyond both runners
+            wrong.append(f"{case.name}: {problem}")
+    assert not wrong
+    assert count > (600 if old_parser else 150)
