@@ -75,10 +75,12 @@ def _tidy(node: onnx.NodeProto) -> None:
 def refuse(model: onnx.ModelProto) -> None:
     """Stop at what these parsers would take for something else and what cannot be written for them.
 
+    Args:
+        model: with its nodes outside of bodies written otherwise.
+
     Raises:
         BuildError: with the node and what to do.
     """
-    outer = {id(node) for node in model.graph.node}
     for node in all_nodes(model.graph):
         if node.domain not in _STANDARD:
             continue
@@ -92,7 +94,7 @@ def refuse(model: onnx.ModelProto) -> None:
         if node.op_type in _RECURRENT and options.get("layout", 0):
             hint = "Export it with layout=0 (time first), and Transpose around it."
             raise _refusal(node, "layout=1", "takes pictures for points in time", hint)
-        if id(node) not in outer and node.op_type == "Shape" and _is_part_of_shape(options):
+        if node.op_type == "Shape" and _is_part_of_shape(options):  # others have been written otherwise
             raise _refusal(node, "start or end, in the body of a Loop or If,", "gives all sizes")
 
 
