@@ -38,32 +38,46 @@ def tidied(model: onnx.ModelProto) -> onnx.ModelProto:
     that are left out at the end are gone (some of their importers end the process there). The same object where all is
     so already.
     """
-    if not any(map(_is_untidy, all_nodes(model.graph))):
+    rows = _rows(model)
+    if not any(_is_untidy(node, rows) for node in all_nodes(model.graph)):
         return model
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for node in all_nodes(copy.graph):
-        if _is_untidy(node):
-            _tidy(node)
+        if _is_untidy(node, rows):
+            _tidy(node, rows)
     return copy
 
 
-def _is_untidy(node: onnx.NodeProto) -> bool:
+def _rows(model: onnx.ModelProto) -> set[str]:
+    """Names of stored tensors of one axis and several elements, as the scales of channels are."""
+    stored = [*model.graph.initializer, *filter(None, map(constant_value, all_nodes(model.graph)))]
+    return {tensor.name for tensor in stored if len(tensor.dims) == 1 and tensor.dims[0] > 1}
+
+
+def _defaults(node: onnx.NodeProto, rows: set[str]) -> dict[str, Any]:
+    """Attributes to be stated: ONNX's default where theirs is another."""
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[1] in rows:
+        return {"axis": 1}  # theirs: 0
+    return _DEFAULTS.get(node.op_type, {})
+
+
+def _is_untidy(node: onnx.NodeProto, rows: set[str]) -> bool:
     if node.domain not in _STANDARD:
         return False
     names = {item.name for item in node.attribute}
     return (
         (len(node.input) > 0 and not node.input[-1])
-        or not names.issuperset(_DEFAULTS.get(node.op_type, {}))
+        or not names.issuperset(_defaults(node, rows))
         or (node.op_type == "Constant" and not names.isdisjoint(("value_int", "value_ints")))
     )
 
 
-def _tidy(node: onnx.NodeProto) -> None:
+def _tidy(node: onnx.NodeProto, rows: set[str]) -> None:
     while node.input and not node.input[-1]:
         del node.input[-1]
     present = {item.name for item in node.attribute}
-    defaults = _DEFAULTS.get(node.op_type, {}).items()
+    defaults = _defaults(node, rows).items()
     node.attribute.extend(helper.make_attribute(key, value) for key, value in defaults if key not in present)
     held = constant_value(node)
     if held is not None:

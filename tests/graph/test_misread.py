@@ -110,6 +110,17 @@ def test_defaults_that_differ_are_stated() -> None:
     assert for_old_parser(stated) is stated
 
 
+@pytest.mark.parametrize("op", ["QuantizeLinear", "DequantizeLinear"])
+def test_the_axis_of_scales_is_stated(op: str) -> None:
+    zeros = np.zeros(4, np.int8)
+    kind = TensorProto.FLOAT if op == "QuantizeLinear" else TensorProto.INT8
+    (node,) = nodes_of(for_old_parser(one(op, [np.full(4, 0.1, np.float32), zeros], opset=13, kind=kind)), op)
+    assert node == {"axis": 1}
+    for stated in (one(op, [np.float32(0.1), np.int8(0)], opset=13, kind=kind),
+                   one(op, [np.full(2, 0.1, np.float32), zeros[:2]], opset=13, kind=kind, axis=0)):  # fmt: skip
+        assert for_old_parser(stated) is stated
+
+
 @pytest.mark.parametrize("name", ["clip", "pad"])
 def test_operands_that_are_left_out_at_the_end_are_gone(name: str) -> None:
     original = {
