@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
@@ -29,6 +28,7 @@ from tests.graph.operators import (
     masked,
     one,
     open_batch,
+    run,
 )
 
 
@@ -40,8 +40,10 @@ def for_old_parser(original: onnx.ModelProto, lacks: Callable[[str], bool] = lac
     return written
 
 
-def run(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
-    return onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"input": x})[0]
+def output_of(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    results = run(proto, {"input": x})
+    assert results is not None
+    return results[0]
 
 
 def nodes_of(proto: onnx.ModelProto, op: str) -> list[dict[str, Any]]:
@@ -57,7 +59,7 @@ def test_computes_the_same_in_another_form(name: str, batch: str) -> None:
     kind = original.graph.input[0].type.tensor_type.elem_type
     x = np.random.default_rng(0).normal(size=SHAPE).astype(helper.tensor_dtype_to_np_dtype(kind))
     x[0, 0, 0, 0], x[1, 1, 5, 0] = 2, -np.inf if name.startswith(("triangle", "infinities")) else 3
-    expected, found = (run(proto, x) for proto in (original, written))
+    expected, found = (output_of(proto, x) for proto in (original, written))
     assert expected.dtype == found.dtype
     np.testing.assert_allclose(found, expected, rtol=1e-5 if kind == TensorProto.FLOAT else 1e-2, atol=1e-5)
     again, _ = lower(written, lacked_by_tensorrt_8_5, old_parser=True)
@@ -80,7 +82,7 @@ def test_sizes_as_newer_exporters_say_them() -> None:
     written = for_old_parser(original)
     assert nodes_of(written, "Shape") == [{}] and list(nodes_of(written, "Constant")[0]) == ["value"]
     x = np.random.default_rng(0).normal(size=(3, 4, 6, 5)).astype(np.float32)
-    np.testing.assert_array_equal(run(written, x), x.reshape(3, 4, 30))
+    np.testing.assert_array_equal(output_of(written, x), x.reshape(3, 4, 30))
 
 
 @pytest.mark.parametrize("values", [{"value_int": 3}, {"value_ints": [1, -2]}])
@@ -139,7 +141,7 @@ def test_steps_without_axes(steps: list[int]) -> None:
     (node,) = for_old_parser(original).graph.node
     assert all(node.input) and len(node.input) == 5
     x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
-    found = run(for_old_parser(original), x)
+    found = output_of(for_old_parser(original), x)
     np.testing.assert_array_equal(found, x[tuple(slice(None, None, step) for step in steps)])
 
 
@@ -161,7 +163,7 @@ def test_a_triangle_of_unknown_size(shape: list[int | str], offset: int, upper: 
     x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
     written = for_old_parser(original)
     assert not nodes_of(written, "Trilu")
-    np.testing.assert_array_equal(run(written, x), run(original, x))
+    np.testing.assert_array_equal(output_of(written, x), output_of(original, x))
 
 
 def test_a_triangle_whose_place_is_computed_stays_for_the_parser() -> None:
@@ -179,16 +181,16 @@ def test_a_causal_mask_of_sizes_found_at_run_time() -> None:
     written = for_old_parser(original)
     assert not nodes_of(written, "Trilu") and nodes_of(written, "Range")
     x = np.random.default_rng(0).normal(size=(3, 4, 6, 5)).astype(np.float32)
-    np.testing.assert_allclose(run(written, x), run(original, x), atol=1e-6)
+    np.testing.assert_allclose(output_of(written, x), output_of(original, x), atol=1e-6)
 
 
 def test_large_values_do_not_overflow() -> None:
     written = for_old_parser(MISREAD["log of a sum"])
     x = np.full(SHAPE, 1e4, np.float32)
-    np.testing.assert_allclose(run(written, x), 1e4 + np.log(30), rtol=1e-6)
+    np.testing.assert_allclose(output_of(written, x), 1e4 + np.log(30), rtol=1e-6)
     written = for_old_parser(MISREAD["log-softmax"])
     x[..., 0] = -1e4
-    assert np.isfinite(run(written, x)).all()
+    assert np.isfinite(output_of(written, x)).all()
 
 
 def test_rules_follow() -> None:

@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx.backend.test.case.node import collect_testcases
 from onnx.backend.test.case.test_case import TestCase
-from onnx.reference import ReferenceEvaluator
 
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.lowering import lower
-from tests.graph.operators import lacked_by_tensorrt_8_5
+from tests.graph.operators import lacked_by_tensorrt_8_5, run
 
 RANDOM = {"Bernoulli", "RandomUniformLike"}
 
@@ -38,19 +36,6 @@ def _is_plain(case: TestCase) -> bool:
         and all(isinstance(value, (np.ndarray, np.generic)) for value in values)
         and not RANDOM.intersection(node.op_type for node in case.model.graph.node)
     )
-
-
-def _run(model: onnx.ModelProto, inputs: list[Any]) -> list[np.ndarray] | None:
-    """None where neither of the two that run models can run this one."""
-    feeds = {value.name: np.asarray(array) for value, array in zip(model.graph.input, inputs, strict=True)}
-    try:
-        return [np.asarray(array) for array in ReferenceEvaluator(model).run(None, feeds)]
-    except Exception:  # it lacks older forms of some operators
-        pass
-    try:
-        return onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)
-    except Exception:
-        return None
 
 
 def _differ(found: list[np.ndarray] | None, expected: list[Any]) -> str | None:
@@ -81,8 +66,9 @@ def test_lowered_models_give_the_results_of_the_standard(cases: list[TestCase], 
         count += 1
         onnx.checker.check_model(written, full_check=True)
         inputs, expected = case.data_sets[0]
-        problem = _differ(_run(written, inputs), expected)
-        if problem and _differ(_run(case.model, inputs), expected) != problem:  # some are beyond both runners
+        feeds = {value.name: np.asarray(array) for value, array in zip(case.model.graph.input, inputs, strict=True)}
+        problem = _differ(run(written, feeds), expected)
+        if problem and _differ(run(case.model, feeds), expected) != problem:  # some are beyond both that run models
             wrong.append(f"{case.name}: {problem}")
     assert not wrong
     assert count > (600 if old_parser else 150)
