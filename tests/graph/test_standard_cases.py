@@ -18,6 +18,7 @@ from nvidia_tao_deploy.graph.lowering import lower
 from tests.graph.operators import lacked_by_tensorrt_8_5, run
 
 RANDOM = {"Bernoulli", "RandomUniformLike"}
+ZERO_BY_ZERO = {"test_l2normalization_axis_0"}  # ONNX Runtime 1.21: NaN in the older form, 0 in the newer
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,7 @@ def _is_plain(case: TestCase) -> bool:
         all(entry.domain in ("", "ai.onnx") for entry in case.model.opset_import)
         and all(isinstance(value, (np.ndarray, np.generic)) for value in values)
         and not RANDOM.intersection(node.op_type for node in case.model.graph.node)
+        and case.name not in ZERO_BY_ZERO
     )
 
 
