@@ -131,6 +131,10 @@ def is_misread(node: onnx.NodeProto) -> bool:
         return bool(options.get("noop_with_empty_axes", 0))
     if node.op_type == "Slice":
         return len(node.input) > 4 and not node.input[3]
+    if node.op_type == "ConvTranspose":
+        padding = options.get("auto_pad", b"NOTSET")
+        longer = padding == b"VALID" and any(options.get("output_padding", ()))
+        return longer or (padding != b"NOTSET" and "output_shape" in options)
     return True
 
 
@@ -164,6 +168,33 @@ def _slice(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -
         return False
     operands = [*node.input[:3], writer.constant(np.arange(starts[0])), *node.input[4:]]
     writer.rename(writer.op("Slice", *operands), node.output[0])
+    return True
+
+
+def _transposed_convolution(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
+    """Padding in numbers (ONNX operators, ConvTranspose-11). Beside auto_pad, output_shape and output_padding were left
+    aside."""
+    source, weights = (writer.reader.shape(name) for name in node.input[:2])
+    if weights is None:
+        return False
+    kernel = np.array(options.get("kernel_shape", weights[2:]))
+    stride, dilation = (np.array(options.get(key, np.ones_like(kernel))) for key in ("strides", "dilations"))
+    extra = np.array(options.get("output_padding", np.zeros_like(kernel)))
+    total = np.zeros_like(kernel)
+    if "output_shape" in options:
+        if source is None or DYNAMIC in source[2:]:
+            return False
+        whole = stride * (np.array(source[2:]) - 1) + (kernel - 1) * dilation + 1 + extra
+        total = whole - options["output_shape"][-len(kernel) :]
+    if (total < 0).any():
+        raise _refusal(node, f"auto_pad={options['auto_pad'].decode()} of a larger output", "leaves sizes aside")
+    small, large = total // 2, total - total // 2
+    pads = [*small, *large] if options["auto_pad"] == b"SAME_UPPER" else [*large, *small]
+    numbers: dict[str, Any] = {"kernel_shape": kernel, "strides": stride, "dilations": dilation}
+    numbers |= {"pads": pads, "output_padding": extra}
+    stated = {key: [int(number) for number in value] for key, value in numbers.items()}
+    result = writer.op("ConvTranspose", *node.input, group=options.get("group", 1), **stated)
+    writer.rename(result, node.output[0])
     return True
 
 
@@ -247,6 +278,7 @@ def _log_softmax(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWri
 
 
 _FORMS: dict[str, Callable[[onnx.NodeProto, dict[str, Any], GraphWriter], bool]] = {
+    "ConvTranspose": _transposed_convolution,
     "InstanceNormalization": _instance_normalisation,
     "LogSoftmax": _log_softmax,
     "ReduceLogSumExp": _log_sum_exp,

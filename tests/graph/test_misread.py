@@ -145,6 +145,49 @@ def test_steps_without_axes(steps: list[int]) -> None:
     np.testing.assert_array_equal(found, x[tuple(slice(None, None, step) for step in steps)])
 
 
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"output_shape": [12, 15], "strides": [2, 3]},
+        {"output_shape": [11, 14], "strides": [2, 3], "output_padding": [1, 1]},
+        {"output_shape": [7, 6]},
+        {"output_shape": [12, 10], "strides": [2, 2], "dilations": [2, 1], "group": 2},
+    ],
+    ids=["shape", "shape and padding", "no stride", "groups"],
+)
+def test_transposed_convolutions_have_their_padding_in_numbers(auto_pad: str, options: dict[str, Any]) -> None:
+    random = np.random.default_rng(5)
+    weights = [random.normal(size=(4, 2, 3, 4)).astype(np.float32), np.ones(2 * options.get("group", 1), np.float32)]
+    original = one("ConvTranspose", weights, opset=11, auto_pad=auto_pad, **options)
+    written = for_old_parser(original)
+    (stated,) = nodes_of(written, "ConvTranspose")
+    assert not {"auto_pad", "output_shape"}.intersection(stated)
+    x = random.normal(size=SHAPE).astype(np.float32)
+    np.testing.assert_allclose(output_of(written, x), output_of(original, x), atol=1e-5)
+
+
+def test_transposed_convolutions_without_padding_keep_what_is_added() -> None:
+    weights = [np.random.default_rng(5).normal(size=(4, 2, 3, 4)).astype(np.float32)]
+    original = one("ConvTranspose", weights, opset=11, auto_pad="VALID", output_padding=[1, 0], strides=[2, 1])
+    written = for_old_parser(original)
+    (stated,) = nodes_of(written, "ConvTranspose")
+    assert stated["pads"] == [0, 0, 0, 0] and stated["output_padding"] == [1, 0]
+    x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
+    np.testing.assert_allclose(output_of(written, x), output_of(original, x), atol=1e-5)
+
+
+def test_transposed_convolutions_that_are_read_right_stay() -> None:
+    weights = [np.ones((4, 2, 3, 4), np.float32)]
+    for options in (
+        {"auto_pad": "SAME_UPPER"},
+        {"output_shape": [6, 5]},
+        {"output_padding": [1, 1], "strides": [2, 2]},
+    ):
+        original = one("ConvTranspose", weights, opset=11, **options)
+        assert for_old_parser(original) is original
+
+
 def test_sums_with_axes_stay() -> None:
     original = one("ReduceSum", [np.array([1])], opset=13, noop_with_empty_axes=1)
     assert for_old_parser(original) is original
@@ -213,8 +256,10 @@ ZEROS = np.zeros(SHAPE, np.float32)
          "training_mode=1 is not read.*stored statistics", "model.eval"),
         (one("RNN", [np.zeros((1, 3, 5), np.float32), np.zeros((1, 3, 3), np.float32)], opset=14, layout=1,
              shape=[2, 4, 5], hidden_size=3), "layout=1 .* takes pictures", "layout=0"),
+        (one("ConvTranspose", [np.ones((4, 2, 1, 1), np.float32)], opset=11, auto_pad="SAME_UPPER",
+             output_shape=[14, 12], strides=[2, 2]), "auto_pad=SAME_UPPER of a larger output", "TensorRT 10"),
     ],
-    ids=["elements", "nd", "training", "layout"],
+    ids=["elements", "nd", "training", "layout", "larger"],
 )  # fmt: skip
 def test_what_cannot_be_written_is_refused(proto: onnx.ModelProto, message: str, hint: str) -> None:
     with pytest.raises(BuildError, match=message) as caught:
