@@ -28,7 +28,7 @@ DECOMPOSABLE = "TRT_decomposable"
 """Attribute by which TensorRT's parser lets Attention be several kernels. Without it, a builder that has no single
 kernel for its sizes, type or GPU refuses the model."""
 SEQUENCE_HINT = "Export the model with optimize=True (torch.onnx.export), which leaves no sequences."
-_FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
+_FLOATS: dict[int, type[np.floating]] = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
 
 def lower(

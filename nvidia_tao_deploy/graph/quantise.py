@@ -296,7 +296,7 @@ class _Quantiser:
     def _activation(self, name: str) -> str:
         if name not in self.pairs:
             scale = max(self.amax[name] / self.to.largest, SCALE_FLOOR)
-            self.pairs[name] = self._pair(name, np.float32(scale), None)
+            self.pairs[name] = self._pair(name, np.asarray(scale, np.float32), None)
         return self.pairs[name][-1].output[0]
 
     def _weight(self, node: onnx.NodeProto) -> str:

@@ -114,7 +114,7 @@ class SegmentationMetric:
         iou = safe_ratio(right, row + column - right)
         present = row + column > 0
         means = {
-            "acc": float(safe_ratio(right.sum(), counted)),
+            "acc": float(safe_ratio(np.asarray(right.sum()), counted)),
             "miou": float(iou.mean()),
             "mf1": float(f1.mean()),
             "mprecision": float(precision.mean()),

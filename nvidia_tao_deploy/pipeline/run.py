@@ -141,7 +141,7 @@ class Pipeline:
 
         for name, values in outputs.items():
             if values.dtype.kind == "f" and values.size and np.isnan(values.min()):
-                bad = np.isnan(values.reshape(len(values), -1)).any(axis=1).argmax()
+                bad = int(np.isnan(values.reshape(len(values), -1)).any(axis=1).argmax())
                 raise NotANumberError(name, frames[bad].sample.path)
 
 
