@@ -198,6 +198,9 @@ MISREAD = {
     "log of named sums": one("ReduceLogSumExp", [np.array([1])], opset=18),
     "log-softmax": one("LogSoftmax", opset=13, axis=1),
     "log-softmax of all behind": one("LogSoftmax", opset=11, axis=2),
+    "transposed": one(
+        "ConvTranspose", [ones(4, 2, 3, 4)], opset=11, auto_pad="SAME_UPPER", output_shape=[12, 15], strides=[2, 3]
+    ),
     "infinities": one("IsInf", opset=10),
     "infinities below": one("IsInf", opset=10, detect_positive=0),
     "instances": one("InstanceNormalization", [HALF, HALF[::-1]], opset=17, kind=TensorProto.FLOAT16),
