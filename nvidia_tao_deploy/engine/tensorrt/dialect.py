@@ -104,7 +104,8 @@ class Dialect:
     def unknown_ops(self) -> frozenset[str]:
         """Standard operators that this version's parser does not read and `graph.lowering` can write otherwise."""
         older = {"LayerNormalization"} if self.product == TENSORRT and self.number < (8, 6) else set()
-        return frozenset({"SplitToSequence", "SequenceAt"} | older)
+        untyped = {"Celu"} if self.explicit_only else set()  # RTX 1.7 reads it in float32 alone
+        return frozenset({"SplitToSequence", "SequenceAt"} | older | untyped)
 
     @property
     def has_old_parser(self) -> bool:

@@ -217,6 +217,12 @@ def test_operator_that_is_written_as_the_standard_defines_it(backend, precision,
     assert "1 nodes written with other operators: CenterCropPad" in caplog.text
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_operator_that_the_parser_reads_in_float32_alone(backend, precision):
+    model = operators.one("Celu", opset=onnx.defs.onnx_opset_version())  # from 28 on it may be float16
+    assert backend.build(model, BuildPlan(precision=precision)).blob
+
+
 def test_newer_forms_for_an_older_parser(backend, monkeypatch, caplog):
     """What TensorRT before 10 is given of a model of operator set 20, read by a parser that is here."""
     monkeypatch.setattr(dialect.Dialect, "has_old_parser", True)
