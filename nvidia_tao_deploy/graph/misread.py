@@ -261,26 +261,9 @@ def _axes_of_reduction(node: onnx.NodeProto, options: dict[str, Any], writer: Gr
     return [int(axis) for axis in named.ravel()] or (None if shape is None else list(range(len(shape))))
 
 
-def _log_softmax(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
-    """x - max - log(sum(exp(x - max))). The logarithm of a softmax is minus infinity where that is too small for it."""
-    axes = [options.get("axis", -1)]
-    if writer.reader.opset < 13:  # of all axes from this one on
-        shape = writer.reader.shape(node.input[0])
-        if shape is None:
-            return False
-        axes = list(range(options.get("axis", 1) % len(shape), len(shape)))
-    if not axes:
-        return False
-    below = writer.op("Sub", node.input[0], writer.reduce("ReduceMax", node.input[0], *axes))
-    total = writer.reduce("ReduceSum", writer.op("Exp", below), *axes)
-    writer.rename(writer.op("Sub", below, writer.op("Log", total)), node.output[0])
-    return True
-
-
 _FORMS: dict[str, Callable[[onnx.NodeProto, dict[str, Any], GraphWriter], bool]] = {
     "ConvTranspose": _transposed_convolution,
     "InstanceNormalization": _instance_normalisation,
-    "LogSoftmax": _log_softmax,
     "ReduceLogSumExp": _log_sum_exp,
     "ReduceSum": _sum,
     "Shape": _shape,

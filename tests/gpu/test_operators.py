@@ -70,6 +70,15 @@ def test_large_values_do_not_overflow(engine: Callable[..., Any]) -> None:
         np.testing.assert_allclose(loaded.infer({"input": x})["output0"], 1e4 + np.log(30), rtol=1e-4)
 
 
+@pytest.mark.parametrize(("precision", "largest"), [("fp32", 1e3), ("fp16", 50.0)])
+def test_unlikely_classes_have_a_logarithm(engine: Callable[..., Any], precision: str, largest: float) -> None:
+    """The parser makes a Softmax and a Log of LogSoftmax; the builder is said to compute them at once."""
+    x = np.zeros(operators.SHAPE, np.float32)
+    x[:, 1] = largest
+    with engine(operators.one("LogSoftmax", opset=13, axis=1), precision=precision) as loaded:
+        np.testing.assert_allclose(loaded.infer({"input": x})["output0"], x - largest, rtol=1e-3, atol=1e-2)
+
+
 def test_the_parser_lacks_what_its_documentation_says() -> None:
     """The tests that run without a GPU believe it."""
     found = dialect.load(dialect.TENSORRT)

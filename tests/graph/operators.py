@@ -196,8 +196,6 @@ MISREAD = {
     "log of a sum": one("ReduceLogSumExp", opset=13, axes=[2, -1], keepdims=0),
     "log of all sums": one("ReduceLogSumExp", opset=11),
     "log of named sums": one("ReduceLogSumExp", [np.array([1])], opset=18),
-    "log-softmax": one("LogSoftmax", opset=13, axis=1),
-    "log-softmax of all behind": one("LogSoftmax", opset=11, axis=2),
     "transposed": one(
         "ConvTranspose", [ones(4, 2, 3, 4)], opset=11, auto_pad="SAME_UPPER", output_shape=[12, 15], strides=[2, 3]
     ),
