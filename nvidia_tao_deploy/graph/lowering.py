@@ -55,7 +55,7 @@ def lower(
     concerns = _old_forms(opset) if old_parser else _nothing
     done: list[str] = []
     while True:  # the parser may lack what a definition is written with, too
-        wanted = _wanted(model, lacks, opset)
+        wanted = _wanted(model, lacks)
         lowered, prefixes, ops = _round(model, wanted, concerns)
         if not ops:
             break
@@ -72,10 +72,17 @@ def lower(
     return _folded(model, rules)
 
 
-def _wanted(model: onnx.ModelProto, lacks: Callable[[str], bool], opset: int) -> set[str]:
+def writable(ops: Collection[str], model: onnx.ModelProto) -> set[str]:
+    """Those of the standard operators that can be written otherwise in this model."""
+    others = set(ops) - _LOWERINGS.keys()
+    return (set(ops) & _LOWERINGS.keys()) | definitions.are_defined(others, opset_of(model, "the model"))
+
+
+def _wanted(model: onnx.ModelProto, lacks: Callable[[str], bool]) -> set[str]:
     """The model's standard operators that the parser lacks and that can be written otherwise."""
-    unknown = {op for op in {node.op_type for node in all_nodes(model.graph) if _is_standard(node)} if lacks(op)}
-    return (unknown & _LOWERINGS.keys()) | definitions.are_defined(unknown - _LOWERINGS.keys(), opset)
+    return writable(
+        {op for op in {node.op_type for node in all_nodes(model.graph) if _is_standard(node)} if lacks(op)}, model
+    )
 
 
 def _old_forms(opset: int) -> Callable[[onnx.NodeProto], bool]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -84,12 +84,10 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     builder = _make(lambda: dialect.trt.Builder(tensorrt_log), records, "a builder")
     if not dialect.explicit_only:
         _check_hardware(dialect, builder, plan, with_gpu)
-    network = dialect.create_network(builder, strongly_typed)
-    parser = dialect.trt.OnnxParser(network, tensorrt_log)
-    lacks = partial(_lacks, dialect, parser)
-    model, rules = lowering.lower(model, lacks, plan.layers_precision, dialect.has_old_parser)
+    network, model, rules = _read(
+        dialect, lambda: dialect.create_network(builder, strongly_typed), tensorrt_log, model, plan.layers_precision
+    )
     plan = replace(plan, layers_precision=rules)
-    _parse(dialect, parser, model)
     config = builder.create_builder_config()
     kept = gates.find(model) if feeder is not None else None
     gate_layers = _configure(dialect, builder, network, config, model, plan, quantised, strongly_typed, kept)
@@ -251,9 +249,40 @@ def _check_hardware(dialect: Dialect, builder: Any, plan: BuildPlan, with_gpu: b
             )
 
 
-def _lacks(dialect: Dialect, parser: Any, op: str) -> bool:
-    """Whether the parser lacks a standard operator; plugins are its registry's affair."""
-    return op in dialect.unknown_ops or not parser.supports_operator(op)
+def _read(
+    dialect: Dialect,
+    create_network: Callable[[], Any],
+    tensorrt_log: Any,
+    model: onnx.ModelProto,
+    rules: tuple[LayerPrecision, ...],
+) -> tuple[Any, onnx.ModelProto, tuple[LayerPrecision, ...]]:
+    """The network, what the parser made it of, and the layer rules for that.
+
+    Operators of which the parser refuses a form (Attention with a softcap, LayerNormalization whose mean is used) are
+    written as the standard defines them, and the model is read anew.
+    """
+    refused: set[str] = set()
+    first: BuildError | None = None
+    while True:
+        network = create_network()
+        parser = dialect.trt.OnnxParser(network, tensorrt_log)
+        lacks = partial(_lacks, dialect, parser, refused)
+        lowered, followed = lowering.lower(model, lacks, rules, dialect.has_old_parser)
+        try:
+            _parse(dialect, parser, lowered)
+            return network, lowered, followed
+        except BuildError as error:
+            first = first or error
+            more = lowering.writable(dialect.refused_ops(parser, lowered.graph.node), lowered) - refused
+            if not more:
+                raise first from None
+            logger.debug("The parser refuses %s: %s", ", ".join(sorted(more)), error)
+            refused |= more
+
+
+def _lacks(dialect: Dialect, parser: Any, refused: Collection[str], op: str) -> bool:
+    """Whether the parser lacks a standard operator, or a form of it; plugins are its registry's affair."""
+    return op in refused or op in dialect.unknown_ops or not parser.supports_operator(op)
 
 
 def _parse(dialect: Dialect, parser: Any, model: onnx.ModelProto) -> None:

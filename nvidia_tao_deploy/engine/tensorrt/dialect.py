@@ -145,14 +145,24 @@ class Dialect:
         """Everything that the ONNX parser complains about, one line each, with the node concerned."""
         return [self._parser_error(parser.get_error(index), nodes) for index in range(parser.num_errors)]
 
+    def refused_ops(self, parser: Any, nodes: Any) -> set[str]:
+        """Operators of the nodes that the ONNX parser complains about."""
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        return {self._node_of_error(error, nodes)[1] for error in errors} - {""}
+
     @staticmethod
-    def _parser_error(error: Any, nodes: Any) -> str:
+    def _node_of_error(error: Any, nodes: Any) -> tuple[str, str]:
+        """Name and operator; empty where an error is about no node."""
         index = error.node()
-        name, kind = "", ""
         if hasattr(error, "node_name"):
-            name, kind = error.node_name(), error.node_operator()
-        elif 0 <= index < len(nodes):  # TensorRT 8 gives the number only
-            name, kind = nodes[index].name or nodes[index].output[0], nodes[index].op_type
+            return error.node_name(), error.node_operator()
+        if 0 <= index < len(nodes):  # TensorRT 8 gives the number only
+            return nodes[index].name or nodes[index].output[0], nodes[index].op_type
+        return "", ""
+
+    @classmethod
+    def _parser_error(cls, error: Any, nodes: Any) -> str:
+        name, kind = cls._node_of_error(error, nodes)
         text = " ".join(error.desc().split())
         if text == "false":  # all that the parser says about an operator that it does not have
             text = "this operator is not supported"

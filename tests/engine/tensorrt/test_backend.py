@@ -166,6 +166,14 @@ def test_parser_errors_of_tensorrt_8_name_the_node(speak):
     parser = SimpleNamespace(num_errors=1, get_error=lambda index: error)
     nodes = [SimpleNamespace(name="a", op_type="Relu"), SimpleNamespace(name="", output=["out"], op_type="Magic")]
     assert speak("8.5.3.1").parser_errors(parser, nodes) == ["Magic 'out': No importer registered for op"]
+    assert speak("8.5.3.1").refused_ops(parser, nodes) == {"Magic"}
+
+
+def test_an_error_about_no_node_refuses_no_operator(speak):
+    error = SimpleNamespace(node=lambda: -1, desc=lambda: "out of memory")
+    parser = SimpleNamespace(num_errors=1, get_error=lambda index: error)
+    assert speak("8.5.3.1").refused_ops(parser, [SimpleNamespace(name="a", op_type="Relu")]) == set()
+    assert speak("8.5.3.1").parser_errors(parser, []) == ["out of memory"]
 
 
 def test_contexts_with_memory_of_ours(speak):

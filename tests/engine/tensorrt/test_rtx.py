@@ -217,6 +217,28 @@ def test_operator_that_is_written_as_the_standard_defines_it(backend, precision,
     assert "1 nodes written with other operators: CenterCropPad" in caplog.text
 
 
+def softcapped():
+    """Attention with a softcap, which the parser of RTX 1.7 refuses; without, it takes it."""
+    heads = np.random.default_rng(1).normal(size=(2, 4, 3, 5)).astype(np.float32)
+    return operators.one("Attention", [heads, heads], opset=23, softcap=2.0)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_form_of_an_operator_that_the_parser_refuses(backend, precision, caplog):
+    with caplog.at_level(logging.INFO):
+        assert backend.build(softcapped(), BuildPlan(precision=precision)).blob
+    assert "nodes written with other operators: Attention" in caplog.text
+    assert "softcap" not in caplog.text  # no complaint about what was built in the end
+
+
+def test_what_the_parser_said_first_when_nothing_helps(backend):
+    model = softcapped()
+    model.graph.node.append(onnx.helper.make_node("Unique", ["output0"], ["parts"], name="/unique"))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("parts", onnx.TensorProto.FLOAT, ["n"]))
+    with pytest.raises(BuildError, match=r"Attention '/node': .*softcap.*Unique '/unique': this operator is not"):
+        backend.build(model, BuildPlan())
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_operator_that_the_parser_reads_in_float32_alone(backend, precision):
     model = operators.one("Celu", opset=onnx.defs.onnx_opset_version())  # from 28 on it may be float16
