@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -84,10 +84,11 @@ def build(dialect: Dialect, model: onnx.ModelProto, plan: BuildPlan) -> Built:
     builder = _make(lambda: dialect.trt.Builder(tensorrt_log), records, "a builder")
     if not dialect.explicit_only:
         _check_hardware(dialect, builder, plan, with_gpu)
-    network, model, rules = _read(
+    read = _read(
         dialect, lambda: dialect.create_network(builder, strongly_typed), tensorrt_log, model, plan.layers_precision
     )
-    plan = replace(plan, layers_precision=rules)
+    network, model = read.network, read.model
+    plan = replace(plan, layers_precision=read.rules)
     config = builder.create_builder_config()
     kept = gates.find(model) if feeder is not None else None
     gate_layers = _configure(dialect, builder, network, config, model, plan, quantised, strongly_typed, kept)
@@ -249,14 +250,31 @@ def _check_hardware(dialect: Dialect, builder: Any, plan: BuildPlan, with_gpu: b
             )
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A network that was made of a model.
+
+    Attributes:
+        network: TensorRT's.
+        parser: to be kept until the engine is built: the network's weights are its own.
+        model: what the parser was given.
+        rules: `layers_precision` for that.
+    """
+
+    network: Any
+    parser: Any
+    model: onnx.ModelProto
+    rules: tuple[LayerPrecision, ...]
+
+
 def _read(
     dialect: Dialect,
     create_network: Callable[[], Any],
     tensorrt_log: Any,
     model: onnx.ModelProto,
     rules: tuple[LayerPrecision, ...],
-) -> tuple[Any, onnx.ModelProto, tuple[LayerPrecision, ...]]:
-    """The network, what the parser made it of, and the layer rules for that.
+) -> _Read:
+    """Let the parser make a network of a model.
 
     Operators of which the parser refuses a form (Attention with a softcap, LayerNormalization whose mean is used) are
     written as the standard defines them, and the model is read anew.
@@ -270,7 +288,7 @@ def _read(
         lowered, followed = lowering.lower(model, lacks, rules, dialect.has_old_parser)
         try:
             _parse(dialect, parser, lowered)
-            return network, lowered, followed
+            return _Read(network, parser, lowered, followed)
         except BuildError as error:
             first = first or error
             more = lowering.writable(dialect.refused_ops(parser, lowered.graph.node), lowered) - refused
