@@ -12,7 +12,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC
-from nvidia_tao_deploy.graph.model import infer_shapes
+from nvidia_tao_deploy.graph.model import STANDARD, infer_shapes, is_standard
 
 FLOAT32_ONLY = "computes in float32 whatever precision is asked for"
 """In a node's doc_string: typing the graph in a narrower type leaves the node alone."""
@@ -28,7 +28,7 @@ class GraphReader:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
-        self.opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+        self.opset = max(entry.version for entry in model.opset_import if entry.domain in STANDARD)
         inferred = infer_shapes(model).graph
         self.producers = {name: node for node in inferred.node for name in node.output if name}
         self.initialisers = {tensor.name: tensor for tensor in inferred.initializer}
@@ -71,7 +71,7 @@ class GraphReader:
         if name in self.initialisers:
             return numpy_helper.to_array(self.initialisers[name])
         node = self.producers.get(name)
-        if node is None or node.domain not in ("", "ai.onnx"):
+        if node is None or not is_standard(node):
             return None
         if node.op_type == "Shape":
             shape = self.shape(node.input[0])
@@ -207,7 +207,7 @@ def drop_unused_constants(graph: onnx.GraphProto, used: Collection[str]) -> None
 
 def constant_value(node: onnx.NodeProto) -> onnx.TensorProto | None:
     """What a Constant node of numbers holds, named as the node's output; None for any other node."""
-    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
+    if node.op_type != "Constant" or not is_standard(node):
         return None
     options = attributes(node)
     for name, dtype in _CONSTANT_TYPES.items():

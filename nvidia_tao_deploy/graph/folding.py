@@ -16,6 +16,7 @@ from onnx import numpy_helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.graph.editing import GraphReader, constant_value
+from nvidia_tao_deploy.graph.model import is_standard
 from nvidia_tao_deploy.graph.order import read_by
 
 FOLDED = frozenset(
@@ -82,12 +83,12 @@ def fold(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
 def _read_at_once(model: onnx.ModelProto) -> Iterator[str]:
     for node in model.graph.node:
         for position in AT_ONCE.get(node.op_type, ()):
-            if position < len(node.input) and node.domain in ("", "ai.onnx"):
+            if position < len(node.input) and is_standard(node):
                 yield node.input[position]
 
 
 def _arranges(node: onnx.NodeProto) -> bool:
-    return node.op_type in FOLDED and node.domain in ("", "ai.onnx")
+    return node.op_type in FOLDED and is_standard(node)
 
 
 def _computed(model: onnx.ModelProto, reader: GraphReader) -> set[str]:

@@ -8,7 +8,7 @@ import onnx
 from onnx import helper
 
 from nvidia_tao_deploy.graph.editing import constant_value
-from nvidia_tao_deploy.graph.model import all_nodes
+from nvidia_tao_deploy.graph.model import all_nodes, is_standard
 
 _KEY = "kernel_shape"
 _KEEP_SHAPE = frozenset({"QuantizeLinear", "DequantizeLinear", "Identity", "Cast"})
@@ -48,7 +48,7 @@ def _shape(name: str, shapes: dict[str, tuple[int, ...]], makers: dict[str, onnx
 def _lacks(node: onnx.NodeProto) -> bool:
     return (
         node.op_type in ("Conv", "ConvTranspose")
-        and node.domain in ("", "ai.onnx")
+        and is_standard(node)
         and len(node.input) > 1
         and not any(item.name == _KEY for item in node.attribute)
     )

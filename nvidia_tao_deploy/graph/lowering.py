@@ -20,7 +20,7 @@ from nvidia_tao_deploy.graph import older_forms as older
 from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes, drop_unused_constants
 from nvidia_tao_deploy.graph.folding import fold
 from nvidia_tao_deploy.graph.layers import EVERYTHING, fits
-from nvidia_tao_deploy.graph.model import all_nodes, opset_of
+from nvidia_tao_deploy.graph.model import all_nodes, is_standard, opset_of
 from nvidia_tao_deploy.graph.order import read_by
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def writable(ops: Collection[str], model: onnx.ModelProto) -> set[str]:
 def _wanted(model: onnx.ModelProto, lacks: Callable[[str], bool]) -> set[str]:
     """The model's standard operators that the parser lacks and that can be written otherwise."""
     return writable(
-        {op for op in {node.op_type for node in all_nodes(model.graph) if _is_standard(node)} if lacks(op)}, model
+        {op for op in {node.op_type for node in all_nodes(model.graph) if is_standard(node)} if lacks(op)}, model
     )
 
 
@@ -193,11 +193,7 @@ def _key_apart(model: onnx.ModelProto) -> None:
 
 
 def _is(node: onnx.NodeProto, ops: Collection[str]) -> bool:
-    return node.op_type in ops and _is_standard(node)
-
-
-def _is_standard(node: onnx.NodeProto) -> bool:
-    return node.domain in ("", "ai.onnx")
+    return node.op_type in ops and is_standard(node)
 
 
 def _follow(
@@ -218,7 +214,10 @@ def _layer_normalisation(node: onnx.NodeProto, write: GraphWriter) -> None:
     """y = (x - mean) / sqrt(variance + epsilon) * scale + bias over the axes from `axis` on
     (ONNX operators, LayerNormalization-17); as the standard writes it, longer, where its mean or deviation is used."""
     if any(node.output[1:]):
-        definitions.write_out(node, write)
+        if not definitions.write_out(node, write):
+            raise BuildError(
+                f"LayerNormalization '{node.name}': its mean or deviation is used, and its type is not known"
+            )
         return
     source, scale, *bias = [name for name in node.input if name]
     options = attributes(node)

@@ -18,15 +18,15 @@ from onnx import TensorProto, helper
 from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.editing import GraphWriter, Size, attributes, constant_value
-from nvidia_tao_deploy.graph.model import all_nodes
+from nvidia_tao_deploy.graph.model import all_nodes, is_standard
 
-_STANDARD = ("", "ai.onnx")
 _END = np.iinfo(np.int64).max
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "Selu": {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},  # theirs end after four digits
     "RoiAlign": {"sampling_ratio": 0},  # theirs: 1
 }
 """Operator -> attributes that ONNX leaves out where they are the default, and these parsers have another one."""
+_QUANTISED = ("QuantizeLinear", "DequantizeLinear")
 _SCATTER = ("ScatterElements", "ScatterND")
 _RECURRENT = ("GRU", "LSTM", "RNN")
 
@@ -38,46 +38,50 @@ def tidied(model: onnx.ModelProto) -> onnx.ModelProto:
     that are left out at the end are gone (some of their importers end the process there). The same object where all is
     so already.
     """
-    rows = _rows(model)
-    if not any(_is_untidy(node, rows) for node in all_nodes(model.graph)):
+    scales = _channel_scales(model)
+    if not any(_is_untidy(node, scales) for node in all_nodes(model.graph)):
         return model
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for node in all_nodes(copy.graph):
-        if _is_untidy(node, rows):
-            _tidy(node, rows)
+        if _is_untidy(node, scales):
+            _tidy(node, scales)
     return copy
 
 
-def _rows(model: onnx.ModelProto) -> set[str]:
-    """Names of stored tensors of one axis and several elements, as the scales of channels are."""
-    stored = [*model.graph.initializer, *filter(None, map(constant_value, all_nodes(model.graph)))]
+def _channel_scales(model: onnx.ModelProto) -> set[str]:
+    """Names of the stored scales of Q/DQ nodes that have one for each channel."""
+    nodes = list(all_nodes(model.graph))
+    scales = {node.input[1] for node in nodes if node.op_type in _QUANTISED}
+    makers = [node for node in nodes if not scales.isdisjoint(node.output)]
+    stored = [tensor for tensor in model.graph.initializer if tensor.name in scales]
+    stored += filter(None, map(constant_value, makers))
     return {tensor.name for tensor in stored if len(tensor.dims) == 1 and tensor.dims[0] > 1}
 
 
-def _defaults(node: onnx.NodeProto, rows: set[str]) -> dict[str, Any]:
+def _defaults(node: onnx.NodeProto, scales: set[str]) -> dict[str, Any]:
     """Attributes to be stated: ONNX's default where theirs is another."""
-    if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[1] in rows:
+    if node.op_type in _QUANTISED and node.input[1] in scales:
         return {"axis": 1}  # theirs: 0
     return _DEFAULTS.get(node.op_type, {})
 
 
-def _is_untidy(node: onnx.NodeProto, rows: set[str]) -> bool:
-    if node.domain not in _STANDARD:
+def _is_untidy(node: onnx.NodeProto, scales: set[str]) -> bool:
+    if not is_standard(node):
         return False
     names = {item.name for item in node.attribute}
     return (
         (len(node.input) > 0 and not node.input[-1])
-        or not names.issuperset(_defaults(node, rows))
+        or not names.issuperset(_defaults(node, scales))
         or (node.op_type == "Constant" and not names.isdisjoint(("value_int", "value_ints")))
     )
 
 
-def _tidy(node: onnx.NodeProto, rows: set[str]) -> None:
+def _tidy(node: onnx.NodeProto, scales: set[str]) -> None:
     while node.input and not node.input[-1]:
         del node.input[-1]
     present = {item.name for item in node.attribute}
-    defaults = _defaults(node, rows).items()
+    defaults = _defaults(node, scales).items()
     node.attribute.extend(helper.make_attribute(key, value) for key, value in defaults if key not in present)
     held = constant_value(node)
     if held is not None:
@@ -96,12 +100,13 @@ def refuse(model: onnx.ModelProto) -> None:
         BuildError: with the node and what to do.
     """
     for node in all_nodes(model.graph):
-        if node.domain not in _STANDARD:
+        if not is_standard(node):
             continue
         options = attributes(node)
         reduction = options.get("reduction", b"none")
         if node.op_type in _SCATTER and reduction != b"none":
-            raise _refusal(node, f"reduction={reduction.decode()}", "overwrites where it should combine values")
+            hint = "Export the model without it (TensorRT 10 and later read that of ScatterElements only)."
+            raise _refusal(node, f"reduction={reduction.decode()}", "overwrites where it should combine values", hint)
         if node.op_type == "BatchNormalization" and options.get("training_mode", 0):
             hint = "Export the model for inference: model.eval(), or training=TrainingMode.EVAL in torch.onnx.export."
             raise _refusal(node, "training_mode=1", "uses stored statistics, not those of the batch", hint)
@@ -122,7 +127,7 @@ def _is_part_of_shape(options: dict[str, Any]) -> bool:
 
 def is_misread(node: onnx.NodeProto) -> bool:
     """Whether a node may have to be written otherwise."""
-    if node.domain not in _STANDARD or node.op_type not in _FORMS:
+    if not is_standard(node) or node.op_type not in _FORMS:
         return False
     options = attributes(node)
     if node.op_type == "Shape":
@@ -187,7 +192,8 @@ def _transposed_convolution(node: onnx.NodeProto, options: dict[str, Any], write
         whole = stride * (np.array(source[2:]) - 1) + (kernel - 1) * dilation + 1 + extra
         total = whole - options["output_shape"][-len(kernel) :]
     if (total < 0).any():
-        raise _refusal(node, f"auto_pad={options['auto_pad'].decode()} of a larger output", "leaves sizes aside")
+        hint = "Export it with pads in numbers."
+        raise _refusal(node, f"auto_pad={options['auto_pad'].decode()} of a larger output", "leaves sizes aside", hint)
     small, large = total // 2, total - total // 2
     pads = [*small, *large] if options["auto_pad"] == b"SAME_UPPER" else [*large, *small]
     numbers: dict[str, Any] = {"kernel_shape": kernel, "strides": stride, "dilations": dilation}

@@ -25,6 +25,8 @@ from nvidia_tao_deploy.graph.order import sort_nodes
 
 logger = logging.getLogger(__name__)
 
+STANDARD = ("", "ai.onnx")
+"""Domains of ONNX's own operators: two names of one."""
 OLDEST_OPSET = 7
 """Below this, operators had other meanings (broadcasting), and neither TensorRT nor ONNX Runtime reads them."""
 
@@ -196,9 +198,14 @@ def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
                 yield from all_nodes(body)
 
 
+def is_standard(node: onnx.NodeProto) -> bool:
+    """Whether a node's operator is one of ONNX's own, by its domain."""
+    return node.domain in STANDARD
+
+
 def opset_of(proto: onnx.ModelProto, source: object) -> int:
     """Version of the standard operator set. Raises BuildError outside what can be read."""
-    versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
+    versions = [entry.version for entry in proto.opset_import if entry.domain in STANDARD]
     if not versions:
         raise BuildError(f"{source}: the model names no version of the standard operator set", hint=_EXPORT_HINT)
     newest = onnx.defs.onnx_opset_version()
@@ -282,13 +289,13 @@ def move_plugins_to_own_domain(proto: onnx.ModelProto) -> None:
     """
     moved = False
     for node in all_nodes(proto.graph):
-        if node.domain in ("", "ai.onnx") and not onnx.defs.has(node.op_type):
+        if is_standard(node) and not onnx.defs.has(node.op_type):
             node.domain = PLUGIN_DOMAIN
             moved = True
     known = {entry.domain for entry in proto.opset_import}
     functions = {function.domain for function in proto.functions}
     used = {node.domain for node in all_nodes(proto.graph)} - functions
-    for domain in sorted((used | ({PLUGIN_DOMAIN} if moved else set())) - known - {"", "ai.onnx"}):
+    for domain in sorted((used | ({PLUGIN_DOMAIN} if moved else set())) - known - set(STANDARD)):
         proto.opset_import.append(helper.make_opsetid(domain, 1))
 
 

@@ -19,20 +19,19 @@ from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.editing import GraphWriter, attributes
 from nvidia_tao_deploy.graph.folding import REDUCTIONS
-from nvidia_tao_deploy.graph.model import all_nodes, check, first_line
+from nvidia_tao_deploy.graph.model import STANDARD, all_nodes, check, first_line, is_standard
 
 logger = logging.getLogger(__name__)
 
 NEWEST = 17
 HINT = "Export the model with operator set 17 (torch.onnx.export: opset_version=17, dynamo=False), or use TensorRT 10."
-_STANDARD = ("", "ai.onnx")
 _MODES = {b"linear": "bilinear", b"cubic": "bicubic"}
 
 
 def is_newer(node: onnx.NodeProto) -> bool:
     """Whether a node of a model of an operator set after 17 says what older parsers would not see."""
     options = attributes(node)
-    if node.domain not in _STANDARD:
+    if not is_standard(node):
         return False
     if node.op_type in REDUCTIONS - {"ReduceSum"}:  # that one has taken its axes as an operand since 13
         return len(node.input) > 1 or "noop_with_empty_axes" in options
@@ -73,12 +72,12 @@ def declared(model: onnx.ModelProto) -> onnx.ModelProto:
     goes. The model as it came, with a warning, where something in it is not of 17 all the same."""
     older = onnx.ModelProto()
     older.CopyFrom(model)
-    opset = max(entry.version for entry in model.opset_import if entry.domain in _STANDARD)
+    opset = max(entry.version for entry in model.opset_import if entry.domain in STANDARD)
     for node in all_nodes(older.graph):
-        if node.domain in _STANDARD:
+        if is_standard(node):
             _without_new_defaults(node, opset)
     for entry in older.opset_import:
-        if entry.domain in _STANDARD:
+        if entry.domain in STANDARD:
             entry.version = NEWEST
     try:
         check(older)

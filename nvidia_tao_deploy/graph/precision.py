@@ -24,7 +24,17 @@ from nvidia_tao_deploy.engine.contract import BuildPlan, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY, constant_value
-from nvidia_tao_deploy.graph.model import all_nodes, check, first_line, infer_shapes, inlined, is_quantised, raise_opset
+from nvidia_tao_deploy.graph.model import (
+    STANDARD,
+    all_nodes,
+    check,
+    first_line,
+    infer_shapes,
+    inlined,
+    is_quantised,
+    is_standard,
+    raise_opset,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -214,7 +224,7 @@ class _Typing:
         self.default_narrow = default_narrow
         self.asked = asked
         self.report = Report()
-        self.opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+        self.opset = max(entry.version for entry in model.opset_import if entry.domain in STANDARD)
         graph = infer_shapes(model).graph
         self.types = {
             value.name: value.type.tensor_type.elem_type
@@ -309,7 +319,7 @@ class _Typing:
         return all(self._narrow_constant(name) is not None for name in floats if name in self.constants)
 
     def _has_narrow_form(self, node: onnx.NodeProto) -> bool:
-        if node.domain not in ("", "ai.onnx") or any(item.HasField("g") for item in node.attribute):
+        if not is_standard(node) or any(item.HasField("g") for item in node.attribute):
             return False
         return bool(self._typed_inputs(node))
 

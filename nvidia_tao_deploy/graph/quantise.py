@@ -27,7 +27,7 @@ from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY, GraphReader, attributes, drop_unused_constants
 from nvidia_tao_deploy.graph.layers import label
-from nvidia_tao_deploy.graph.model import check, first_line, is_quantised, raise_opset
+from nvidia_tao_deploy.graph.model import check, first_line, is_quantised, is_standard, raise_opset
 from nvidia_tao_deploy.graph.order import read_by
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -92,7 +92,7 @@ def same_values(model: onnx.ModelProto) -> dict[str, str]:
     """Output of an operator that only moves values -> the value that they come from."""
     origin: dict[str, str] = {}
     for node in model.graph.node:
-        if node.op_type in MOVES and node.domain in ("", "ai.onnx") and node.input:
+        if node.op_type in MOVES and is_standard(node) and node.input:
             origin[node.output[0]] = origin.get(node.input[0], node.input[0])
     return origin
 
@@ -215,7 +215,7 @@ class _Quantiser:
         return found
 
     def _can(self, node: onnx.NodeProto) -> bool:
-        if node.op_type not in WEIGHTED or node.domain not in ("", "ai.onnx") or len(node.input) < 2:
+        if node.op_type not in WEIGHTED or not is_standard(node) or len(node.input) < 2:
             return False
         if node.doc_string == FLOAT32_ONLY:
             return False

@@ -13,6 +13,7 @@ import onnx
 from onnx import helper
 
 from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes
+from nvidia_tao_deploy.graph.model import is_standard
 
 _MODE = "coordinate_transformation_mode"
 _SCALES = 2
@@ -33,7 +34,7 @@ def _complete(graph: onnx.GraphProto, reader: GraphReader, initialisers: list[on
         for attribute in node.attribute:
             for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
                 _complete(body, reader, initialisers)
-        old = node.op_type == "Resize" and node.domain in ("", "ai.onnx") and _MODE not in attributes(node)
+        old = node.op_type == "Resize" and is_standard(node) and _MODE not in attributes(node)
         nodes.extend(_completed(node, reader, initialisers) if old else [node])
     del graph.node[:]
     graph.node.extend(nodes)

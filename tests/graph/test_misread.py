@@ -248,13 +248,13 @@ ZEROS = np.zeros(SHAPE, np.float32)
     [
         (one("ScatterElements", [INDICES, ZEROS], opset=16, reduction="add"),
          "ScatterElements '/node': reduction=add is not read", "TensorRT 10"),
-        (one("ScatterND", [np.array([[0]]), ZEROS[:1]], opset=16, reduction="mul"), "reduction=mul", "TensorRT 10"),
+        (one("ScatterND", [np.array([[0]]), ZEROS[:1]], opset=16, reduction="mul"), "reduction=mul", "without it"),
         (one("BatchNormalization", [ZEROS[0, :, 0, 0]] * 4, results=3, opset=15, training_mode=1),
          "training_mode=1 is not read.*stored statistics", "model.eval"),
         (one("RNN", [np.zeros((1, 3, 5), np.float32), np.zeros((1, 3, 3), np.float32)], opset=14, layout=1,
              shape=[2, 4, 5], hidden_size=3), "layout=1 .* takes pictures", "layout=0"),
         (one("ConvTranspose", [np.ones((4, 2, 1, 1), np.float32)], opset=11, auto_pad="SAME_UPPER",
-             output_shape=[14, 12], strides=[2, 2]), "auto_pad=SAME_UPPER of a larger output", "TensorRT 10"),
+             output_shape=[14, 12], strides=[2, 2]), "auto_pad=SAME_UPPER of a larger output", "pads in numbers"),
     ],
     ids=["elements", "nd", "training", "layout", "larger"],
 )  # fmt: skip

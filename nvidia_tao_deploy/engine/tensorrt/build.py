@@ -284,9 +284,10 @@ def _read(
     while True:
         network = create_network()
         parser = dialect.trt.OnnxParser(network, tensorrt_log)
-        lacks = partial(_lacks, dialect, parser, refused)
-        lowered, followed = lowering.lower(model, lacks, rules, dialect.has_old_parser)
+        lowered = model
         try:
+            lacks = partial(_lacks, dialect, parser, refused)
+            lowered, followed = lowering.lower(model, lacks, rules, dialect.has_old_parser)
             _parse(dialect, parser, lowered)
             return _Read(network, parser, lowered, followed)
         except BuildError as error:

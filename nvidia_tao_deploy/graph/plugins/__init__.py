@@ -32,11 +32,13 @@ from nvidia_tao_deploy.engine.contract import DYNAMIC, PLUGINS_KEY
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.editing import FLOAT32_ONLY, GraphReader, GraphWriter
 from nvidia_tao_deploy.graph.model import (
+    STANDARD,
     all_nodes,
     check,
     first_line,
     infer_shapes,
     inlined,
+    is_standard,
     move_plugins_to_own_domain,
     raise_opset,
 )
@@ -63,7 +65,7 @@ def plugin_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
         node
         for node in all_nodes(model.graph)
         if (node.domain, node.op_type) not in functions
-        and (node.domain not in _STANDARD or (node.domain in ("", "ai.onnx") and not onnx.defs.has(node.op_type)))
+        and (node.domain not in _STANDARD or (is_standard(node) and not onnx.defs.has(node.op_type)))
     ]
 
 
@@ -251,6 +253,6 @@ def _bodies(node: onnx.NodeProto) -> list[onnx.NodeProto]:
 
 def _drop_unused_domains(model: onnx.ModelProto) -> None:
     used = {node.domain for node in all_nodes(model.graph)} | {function.domain for function in model.functions}
-    kept = [entry for entry in model.opset_import if entry.domain in used or entry.domain in ("", "ai.onnx")]
+    kept = [entry for entry in model.opset_import if entry.domain in used or entry.domain in STANDARD]
     del model.opset_import[:]
     model.opset_import.extend(kept)

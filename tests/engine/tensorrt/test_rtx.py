@@ -239,6 +239,19 @@ def test_what_the_parser_said_first_when_nothing_helps(backend):
         backend.build(model, BuildPlan())
 
 
+def test_what_the_parser_said_when_writing_anew_fails(backend, monkeypatch):
+    lower = build.lowering.lower
+
+    def once(model, lacks, *others):
+        if lacks("Attention"):
+            raise BuildError("cannot be written")
+        return lower(model, lacks, *others)
+
+    monkeypatch.setattr(build.lowering, "lower", once)
+    with pytest.raises(BuildError, match=r"Attention '/node': .*softcap"):
+        backend.build(softcapped(), BuildPlan())
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_operator_that_the_parser_reads_in_float32_alone(backend, precision):
     model = operators.one("Celu", opset=onnx.defs.onnx_opset_version())  # from 28 on it may be float16
