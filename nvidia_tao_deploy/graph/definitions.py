@@ -10,10 +10,16 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter
+from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes
 
 _NO_SIMPLER = frozenset({"Bernoulli", "DynamicQuantizeLinear", "SequenceMap"})
 """Operators whose definitions hold what no parser of TensorRT reads: random numbers, UINT8, sequences."""
+
+
+_CORRECTED = {"softcap": (1, 22), "nonpad_kv_seqlen": (1, 23)}
+"""Operands and attributes of Attention, and the first version of onnx that defines them right: those before put the cap
+behind the mask, and let causal masks count keys that are padding."""
 
 
 def are_defined(ops: Collection[str], opset: int) -> set[str]:
@@ -22,7 +28,12 @@ def are_defined(ops: Collection[str], opset: int) -> set[str]:
 
 
 def write_out(node: onnx.NodeProto, write: GraphWriter) -> bool:
-    """Write a node as its definition. Returns whether it has one for the types that it is used with."""
+    """Write a node as its definition. Returns whether it has one for the types that it is used with.
+
+    Raises:
+        BuildError: the installed onnx package is known to define it wrongly.
+    """
+    _check_version(node)
     definition = _definition(node, write.reader)
     if definition is None or any(item.HasField("g") for inner in definition.node for item in inner.attribute):
         return False
@@ -40,6 +51,21 @@ def write_out(node: onnx.NodeProto, write: GraphWriter) -> bool:
         copy.attribute.extend(_resolved(inner, given))
         write.nodes.append(copy)
     return True
+
+
+def _check_version(node: onnx.NodeProto) -> None:
+    if node.op_type != "Attention":
+        return
+    used = {"softcap": bool(attributes(node).get("softcap", 0)), "nonpad_kv_seqlen": any(node.input[6:])}
+    installed = tuple(int(part) for part in onnx.__version__.split(".")[:2])
+    for what, version in _CORRECTED.items():
+        if used[what] and installed < version:
+            wanted = ".".join(map(str, version))
+            raise BuildError(
+                f"Attention '{node.name}': {what} has to be written with other operators, and onnx {onnx.__version__} "
+                "defines it wrongly",
+                hint=f"pip install 'onnx>={wanted}'",
+            )
 
 
 def _versions(op: str, opset: int) -> tuple[Any, int] | None:  # onnx's stubs lack what its schemas have

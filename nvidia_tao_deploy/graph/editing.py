@@ -50,6 +50,10 @@ class GraphReader:
         """Sizes, `DYNAMIC` where open; None when not even the rank is known."""
         return self._shapes.get(name)
 
+    def float_type(self, name: str) -> type[np.floating]:
+        """NumPy's type of a tensor of floats; float32 where it is not known."""
+        return np.float16 if self.elem_types.get(name) == onnx.TensorProto.FLOAT16 else np.float32
+
     def constant(self, name: str) -> np.ndarray | None:
         """The value of a tensor that does not depend on the model's inputs; None when it does.
 
@@ -148,6 +152,18 @@ class GraphWriter:
         self.nodes.append(helper.make_node(op_type, list(inputs), names, name=name, **options))
         return names
 
+    def copy(self, node: onnx.NodeProto, inputs: Sequence[str] | None = None, **changes: Any) -> None:
+        """Add a node, its name and outputs included, with other operands and attributes; None removes an attribute."""
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        kept = [item for item in node.attribute if item.name not in changes]
+        del copy.attribute[:]
+        copy.attribute.extend(kept)
+        copy.attribute.extend(helper.make_attribute(key, item) for key, item in changes.items() if item is not None)
+        if inputs is not None:
+            copy.input[:] = inputs
+        self.nodes.append(copy)
+
     def constant(self, value: Any, dtype: Any = np.int64) -> str:
         """Add an initialiser."""
         name = self.name("constant")
@@ -189,6 +205,13 @@ class GraphWriter:
         if self.reader.opset >= 13:
             return self.ops("Split", len(sizes), tensor, self.constant(sizes), axis=axis)
         return self.ops("Split", len(sizes), tensor, split=sizes, axis=axis)
+
+    def pad(self, tensor: str, sizes: Sequence[int]) -> str:
+        """Zeros at the begin of each axis, then at the end of each."""
+        sizes = [int(size) for size in sizes]
+        if self.reader.opset >= 11:
+            return self.op("Pad", tensor, self.constant(sizes))
+        return self.op("Pad", tensor, pads=sizes)
 
     def rename(self, tensor: str, name: str) -> None:
         """Make the last node write `name` in place of `tensor`."""

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
-from nvidia_tao_deploy.graph import definitions, layers, misread
+from nvidia_tao_deploy.graph import definitions, layers, misread, normalisations, pooling
 from nvidia_tao_deploy.graph import older_forms as older
 from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes, drop_unused_constants
 from nvidia_tao_deploy.graph.folding import fold
@@ -28,7 +28,6 @@ DECOMPOSABLE = "TRT_decomposable"
 """Attribute by which TensorRT's parser lets Attention be several kernels. Without it, a builder that has no single
 kernel for its sizes, type or GPU refuses the model."""
 SEQUENCE_HINT = "Export the model with optimize=True (torch.onnx.export), which leaves no sequences."
-_FLOATS: dict[int, type[np.floating]] = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
 
 def lower(
@@ -52,7 +51,7 @@ def lower(
     """
     model = _decomposable(model)
     opset = opset_of(model, "the model")
-    concerns = _old_forms(opset) if old_parser else _nothing
+    concerns = _old_forms(opset) if old_parser else pooling.may_differ
     done: list[str] = []
     while True:  # the parser may lack what a definition is written with, too
         wanted = _wanted(model, lacks)
@@ -62,6 +61,7 @@ def lower(
         model, rules = lowered, _follow(rules, prefixes, [node.name for node in lowered.graph.node])
         done += ops
     _refuse_in_bodies(model, wanted, old_parser and opset > older.NEWEST)
+    pooling.warn(model)
     if old_parser:
         misread.refuse(model)
         model = misread.tidied(model)
@@ -89,13 +89,10 @@ def _old_forms(opset: int) -> Callable[[onnx.NodeProto], bool]:
     """Whether a parser before TensorRT 10 may take a node for something else."""
 
     def concerns(node: onnx.NodeProto) -> bool:
-        return (opset > older.NEWEST and older.is_newer(node)) or misread.is_misread(node)
+        newer = opset > older.NEWEST and older.is_newer(node)
+        return newer or misread.is_misread(node) or pooling.may_differ(node)
 
     return concerns
-
-
-def _nothing(node: onnx.NodeProto) -> bool:
-    return False
 
 
 def _round(
@@ -135,6 +132,8 @@ def _write(node: onnx.NodeProto, wanted: Collection[str], write: GraphWriter) ->
         return definitions.write_out(node, write)
     if _is(node, wanted):
         _LOWERINGS[node.op_type](node, write)
+        return True
+    if pooling.may_differ(node) and pooling.write(node, write):
         return True
     if misread.is_misread(node) and misread.write(node, write):
         return True
@@ -210,32 +209,6 @@ def _follow(
     return tuple(followed)
 
 
-def _layer_normalisation(node: onnx.NodeProto, write: GraphWriter) -> None:
-    """y = (x - mean) / sqrt(variance + epsilon) * scale + bias over the axes from `axis` on
-    (ONNX operators, LayerNormalization-17); as the standard writes it, longer, where its mean or deviation is used."""
-    if any(node.output[1:]):
-        if not definitions.write_out(node, write):
-            raise BuildError(
-                f"LayerNormalization '{node.name}': its mean or deviation is used, and its type is not known"
-            )
-        return
-    source, scale, *bias = [name for name in node.input if name]
-    options = attributes(node)
-    shape = write.reader.shape(source)
-    axis = options.get("axis", -1)
-    if shape is None:
-        raise BuildError(f"LayerNormalization '{node.name}': the rank of its input is not known")
-    dtype = _FLOATS.get(write.reader.elem_types.get(source, TensorProto.FLOAT), np.float32)
-    axes = list(range(axis % len(shape), len(shape)))
-    centred = write.op("Sub", source, write.reduce("ReduceMean", source, *axes))
-    variance = write.reduce("ReduceMean", write.op("Mul", centred, centred), *axes)
-    deviation = write.op("Sqrt", write.op("Add", variance, write.constant(options.get("epsilon", 1e-5), dtype)))
-    result = write.op("Mul", write.op("Div", centred, deviation), scale)
-    if bias:
-        result = write.op("Add", result, bias[0])
-    write.rename(result, node.output[0])
-
-
 def _is_infinite(node: onnx.NodeProto, write: GraphWriter) -> None:
     """Which values are infinite, of one sign or of either: those beyond the largest finite number."""
     options = attributes(node)
@@ -243,7 +216,7 @@ def _is_infinite(node: onnx.NodeProto, write: GraphWriter) -> None:
     if not above and not below:
         raise BuildError(f"IsInf '{node.name}' looks for infinities of neither sign")
     source = node.input[0]
-    dtype = _FLOATS.get(write.reader.elem_types.get(source, TensorProto.FLOAT), np.float32)
+    dtype = write.reader.float_type(source)
     largest = np.finfo(dtype).max
     if above:
         values = write.op("Abs", source) if below else source
@@ -304,7 +277,8 @@ def _part(sequence: str, number: int) -> str:
 
 _LOWERINGS = {
     "IsInf": _is_infinite,
-    "LayerNormalization": _layer_normalisation,
+    "InstanceNormalization": normalisations.instance,
+    "LayerNormalization": normalisations.layer,
     "SplitToSequence": _split_to_sequence,
     "SequenceAt": _sequence_at,
 }

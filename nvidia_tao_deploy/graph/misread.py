@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC
 from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph import normalisations
 from nvidia_tao_deploy.graph.editing import GraphWriter, Size, attributes, constant_value
 from nvidia_tao_deploy.graph.model import all_nodes, is_standard
 
@@ -206,19 +207,21 @@ def _transposed_convolution(node: onnx.NodeProto, options: dict[str, Any], write
 
 def _triangle(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
     """A choice between the values and zero. Values were multiplied with zero, which makes NaN of an infinity (causal
-    masks), and tensors of more than three axes refused."""
+    masks), tensors of more than three axes refused, and a diagonal found at run time left aside."""
     source, kind = node.input[0], writer.reader.elem_types.get(node.input[0])
-    offset = writer.reader.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else np.array(0)
-    if offset is None or not kind:
+    if not kind:
         return False
+    named = node.input[1] if len(node.input) > 1 else ""
+    first = writer.reader.constant(named) if named else np.array(0)
     rows, columns = (writer.size(source, axis) for axis in (-2, -1))
-    first, upper = int(offset.ravel()[0]), options.get("upper", 1)
-    if isinstance(rows, int) and isinstance(columns, int):
+    upper = options.get("upper", 1)
+    if isinstance(rows, int) and isinstance(columns, int) and first is not None:
         right: Any = np.arange(columns) - np.arange(rows)[:, None]  # of the diagonal
         kept = writer.constant(right >= first if upper else right <= first, np.bool_)
     else:
         right = writer.op("Sub", _counted(columns, writer), writer.reshape(_counted(rows, writer), [-1, 1]))
-        kept = writer.op("GreaterOrEqual" if upper else "LessOrEqual", right, writer.constant(first))
+        limit = named if first is None else writer.constant(int(first.ravel()[0]))
+        kept = writer.op("GreaterOrEqual" if upper else "LessOrEqual", right, limit)
     zero = writer.constant(0, helper.tensor_dtype_to_np_dtype(kind))
     writer.rename(writer.op("Where", kept, source, zero), node.output[0])
     return True
@@ -233,14 +236,9 @@ def _counted(size: Size, writer: GraphWriter) -> str:
 
 def _instance_normalisation(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
     """Computed in float32. The bits of float16 scales and biases were read as float32."""
-    kind = writer.reader.elem_types.get(node.input[1])
-    operands = [writer.reader.constant(name) for name in node.input[1:]]
-    if kind != TensorProto.FLOAT16 or any(operand is None for operand in operands):
+    if writer.reader.elem_types.get(node.input[1]) != TensorProto.FLOAT16:
         return False
-    source = writer.op("Cast", node.input[0], to=TensorProto.FLOAT)
-    stored = [writer.constant(operand, np.float32) for operand in operands]
-    result = writer.op("InstanceNormalization", source, *stored, epsilon=options.get("epsilon", 1e-5))
-    writer.rename(writer.op("Cast", result, to=kind), node.output[0])
+    normalisations.instance(node, writer)
     return True
 
 
@@ -256,6 +254,19 @@ def _log_sum_exp(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWri
     return True
 
 
+def _samples(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> bool:
+    """Nothing to do for pictures. The process ended at volumes."""
+    for name in node.input:
+        shape = writer.reader.shape(name)
+        if shape is not None and len(shape) > 4:
+            raise BuildError(
+                f"GridSample '{node.name}' samples volumes: '{name}' has {len(shape)} axes; this TensorRT reads 4 "
+                "(pictures)",
+                hint="Fold depth into the batch or the channels, or sample slice by slice.",
+            )
+    return False
+
+
 def _axes_of_reduction(node: onnx.NodeProto, options: dict[str, Any], writer: GraphWriter) -> list[int] | None:
     """None where they are not known, or none is named and nothing is to be done."""
     if "axes" in options:
@@ -269,6 +280,7 @@ def _axes_of_reduction(node: onnx.NodeProto, options: dict[str, Any], writer: Gr
 
 _FORMS: dict[str, Callable[[onnx.NodeProto, dict[str, Any], GraphWriter], bool]] = {
     "ConvTranspose": _transposed_convolution,
+    "GridSample": _samples,
     "InstanceNormalization": _instance_normalisation,
     "ReduceLogSumExp": _log_sum_exp,
     "ReduceSum": _sum,

@@ -42,7 +42,6 @@ def is_newer(node: onnx.NodeProto) -> bool:
         (node.op_type == "Pad" and len(node.input) > 3 and node.input[3] != "")
         or (node.op_type == "Split" and "num_outputs" in options)
         or (node.op_type == "GridSample" and options.get("mode", b"linear") in _MODES)
-        or (node.op_type == "AveragePool" and any(size != 1 for size in options.get("dilations", ())))
     )
 
 
@@ -58,11 +57,9 @@ def write_older(node: onnx.NodeProto, write: GraphWriter) -> None:
     elif node.op_type == "Split":
         _split(node, options, write)
     elif node.op_type == "GridSample":
-        _copy(node, write, mode=_MODES[options.get("mode", b"linear")])
+        write.copy(node, mode=_MODES[options.get("mode", b"linear")])
     elif node.op_type == "Resize":
         _resize(node, options, write)
-    elif node.op_type == "AveragePool":
-        raise refusal(node, f"dilations={options['dilations']}")
     else:
         _reduction(node, options, write)
 
@@ -92,7 +89,11 @@ def declared(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _without_new_defaults(node: onnx.NodeProto, opset: int) -> None:
-    """Drop attributes that operator set 17 has not and that say what is the default."""
+    """Drop attributes that operator set 17 has not and that say what is the default.
+
+    Raises:
+        BuildError: one says something else, which an older parser would not look at.
+    """
     try:
         known = onnx.defs.get_schema(node.op_type, NEWEST, "").attributes
         now = onnx.defs.get_schema(node.op_type, opset, "").attributes
@@ -104,9 +105,16 @@ def _without_new_defaults(node: onnx.NodeProto, opset: int) -> None:
             continue
         default = now[item.name].default_value
         if (default.name and helper.get_attribute_value(default) == helper.get_attribute_value(item)) or (
-            item.name == "dilations" and set(item.ints) == {1}
+            (item.name == "dilations" and set(item.ints) == {1})
+            or (item.name == "output_dtype" and node.op_type == "QuantizeLinear" and any(node.input[2:]))
         ):
-            del node.attribute[index]
+            del node.attribute[index]  # a zero point has the type, too
+        else:
+            raise refusal(node, f"{item.name}={_text(helper.get_attribute_value(item))}")
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def refusal(node: onnx.NodeProto, what: str) -> BuildError:
@@ -115,19 +123,6 @@ def refusal(node: onnx.NodeProto, what: str) -> BuildError:
         f"{node.op_type} '{node.name}': {what} came after operator set {NEWEST}, the newest that this TensorRT reads",
         hint=HINT,
     )
-
-
-def _copy(node: onnx.NodeProto, write: GraphWriter, inputs: list[str] | None = None, **changes: Any) -> None:
-    """The node with other operands, and with attributes changed; None removes one."""
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    kept = [item for item in node.attribute if item.name not in changes]
-    del copy.attribute[:]
-    copy.attribute.extend(kept)
-    copy.attribute.extend(helper.make_attribute(key, item) for key, item in changes.items() if item is not None)
-    if inputs is not None:
-        copy.input[:] = inputs
-    write.nodes.append(copy)
 
 
 def _constant(node: onnx.NodeProto, position: int, write: GraphWriter) -> np.ndarray | None:
@@ -143,11 +138,11 @@ def _constant(node: onnx.NodeProto, position: int, write: GraphWriter) -> np.nda
 def _reduction(node: onnx.NodeProto, options: dict[str, Any], write: GraphWriter) -> None:
     axes = _constant(node, 1, write)
     if axes is not None and axes.size:
-        _copy(node, write, [node.input[0]], axes=[int(axis) for axis in axes.ravel()], noop_with_empty_axes=None)
+        write.copy(node, [node.input[0]], axes=[int(axis) for axis in axes.ravel()], noop_with_empty_axes=None)
     elif options.get("noop_with_empty_axes", 0):
         write.rename(write.op("Identity", node.input[0]), node.output[0])
     else:
-        _copy(node, write, [node.input[0]], noop_with_empty_axes=None)
+        write.copy(node, [node.input[0]], noop_with_empty_axes=None)
 
 
 def _pad(node: onnx.NodeProto, write: GraphWriter) -> None:
@@ -157,7 +152,7 @@ def _pad(node: onnx.NodeProto, write: GraphWriter) -> None:
         raise refusal(node, "axes")
     full = np.zeros((2, len(shape)), np.int64)
     full[:, axes.ravel()] = pads.reshape(2, -1)
-    _copy(node, write, [node.input[0], write.constant(full.ravel()), *node.input[2:3]])
+    write.copy(node, [node.input[0], write.constant(full.ravel()), *node.input[2:3]])
 
 
 def _split(node: onnx.NodeProto, options: dict[str, Any], write: GraphWriter) -> None:
@@ -165,11 +160,11 @@ def _split(node: onnx.NodeProto, options: dict[str, Any], write: GraphWriter) ->
     shape, axis = write.reader.shape(node.input[0]), options.get("axis", 0)
     size = DYNAMIC if shape is None else shape[axis]
     if size == DYNAMIC:  # equal parts, as without any sizes
-        _copy(node, write, num_outputs=None)
+        write.copy(node, num_outputs=None)
         return
     step = -(-size // count)
     sizes = [max(0, min(step, size - start)) for start in range(0, step * count, step)]
-    _copy(node, write, [node.input[0], write.constant(sizes)], num_outputs=None)
+    write.copy(node, [node.input[0], write.constant(sizes)], num_outputs=None)
 
 
 def _resize(node: onnx.NodeProto, options: dict[str, Any], write: GraphWriter) -> None:
@@ -177,7 +172,7 @@ def _resize(node: onnx.NodeProto, options: dict[str, Any], write: GraphWriter) -
         raise refusal(node, "antialias=1")
     policy = options.get("keep_aspect_ratio_policy", b"stretch")
     if policy != b"stretch":
-        raise refusal(node, f"keep_aspect_ratio_policy={policy.decode()}")
+        raise refusal(node, f"keep_aspect_ratio_policy={_text(policy)}")
     shape, axes = write.reader.shape(node.input[0]), options["axes"]
     scales, sizes = _constant(node, 2, write), _constant(node, 3, write)
     if shape is None or node.input[1]:
@@ -185,10 +180,10 @@ def _resize(node: onnx.NodeProto, options: dict[str, Any], write: GraphWriter) -
     if scales is not None and scales.size:
         factors = np.ones(len(shape), np.float32)
         factors[axes] = scales
-        _copy(node, write, [node.input[0], "", write.constant(factors, np.float32)], axes=None)
+        write.copy(node, [node.input[0], "", write.constant(factors, np.float32)], axes=None)
         return
     if sizes is None or DYNAMIC in shape:
         raise refusal(node, "axes")
     target = np.array(shape, np.int64)
     target[axes] = sizes
-    _copy(node, write, [node.input[0], "", "", write.constant(target)], axes=None)
+    write.copy(node, [node.input[0], "", "", write.constant(target)], axes=None)

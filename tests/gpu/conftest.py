@@ -7,8 +7,6 @@ With several GPUs, `-n 4` or more (pytest-xdist) deals the tests out to them; bu
 
 from __future__ import annotations
 
-import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,23 +16,12 @@ import onnx
 import onnxruntime
 import pytest
 
+import tests.gpu.relocated  # noqa: F401
 from nvidia_tao_deploy.engine.contract import BuildPlan, Profile
 from nvidia_tao_deploy.engine.tensorrt.backend import TensorRTBackend
 from nvidia_tao_deploy.graph import plugins
 from tests.gpu.devices import take_one_gpu
 
-
-def _let_numpy_testing_import() -> None:
-    """A relocated Python may have lost its packages' own tests, and numpy.testing imports a name from there."""
-    try:
-        import numpy.testing  # noqa: F401
-    except ModuleNotFoundError:
-        for name in ("numpy._core.tests", "numpy._core.tests._natype"):
-            sys.modules[name] = types.ModuleType(name)
-        sys.modules["numpy._core.tests._natype"].pd_NA = object()
-
-
-_let_numpy_testing_import()
 take_one_gpu()
 
 

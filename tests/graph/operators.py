@@ -184,6 +184,24 @@ def masked() -> onnx.ModelProto:
                  [value("output", TensorProto.FLOAT, "batch", *SHAPE[1:])], w.tensors, opset=17)  # fmt: skip
 
 
+def placed(upper: int, batch: int | None = 2) -> onnx.ModelProto:
+    """input [2, 4, 6, 5], k [1] int32 -> output [2, 4, 6, 5]: a triangle from the diagonal k on."""
+    w = Weights()
+    nodes = [
+        helper.make_node("Cast", ["k"], ["wide"], name="/cast", to=TensorProto.INT64),
+        helper.make_node("Reshape", ["wide", w.given("scalar", [], np.int64)], ["offset"], name="/reshape"),
+        helper.make_node("Trilu", ["input", "offset"], ["output"], name="/node", upper=upper),
+    ]
+    inputs = [value("input", TensorProto.FLOAT, batch, *SHAPE[1:]), value("k", TensorProto.INT32, 1)]
+    return model(nodes, inputs, [value("output", TensorProto.FLOAT, batch, *SHAPE[1:])], w.tensors)
+
+
+def pool(op: str, size: int, kernel: int, step: int, pad: int, **options: Any) -> onnx.ModelProto:
+    """input [2, 4, size, size + 1] -> output0: pooling with ceil_mode."""
+    numbers = {"kernel_shape": [kernel] * 2, "strides": [step] * 2, "pads": [pad] * 4}
+    return one(op, opset=17, shape=[2, 4, size, size + 1], ceil_mode=1, **numbers, **options)
+
+
 HALF = np.float16([1, 2, 3, 4])
 MISREAD = {
     "shape from the second on": one("Shape", opset=15, start=1),

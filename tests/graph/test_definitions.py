@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -11,11 +13,12 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from nvidia_tao_deploy.engine.contract import LayerPrecision
+from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph import definitions, misread
 from nvidia_tao_deploy.graph.lowering import lower
 from nvidia_tao_deploy.graph.model import all_nodes
 from tests.graph.models import Weights, model, value
-from tests.graph.operators import DEFINED, READ_BY_TENSORRT_8_5, SHAPE, lacked_by_tensorrt_8_5
+from tests.graph.operators import DEFINED, READ_BY_TENSORRT_8_5, SHAPE, lacked_by_tensorrt_8_5, one
 
 
 @pytest.mark.parametrize("name", DEFINED)
@@ -45,6 +48,25 @@ def test_nothing_is_left_that_the_parser_of_tensorrt_8_5_lacks(proto: onnx.Model
     x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
     expected, found = (ReferenceEvaluator(case).run(None, {"input": x})[0] for case in (proto, written))
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("version", "operand", "options", "wanted"),
+    [("1.21.0", None, {"softcap": 2.0}, "1.22"), ("1.22.0", np.array([3, 2]), {"is_causal": 1}, "1.23")],
+)
+def test_definitions_that_older_packages_have_wrong_are_refused(
+    version: str, operand: np.ndarray | None, options: dict[str, Any], wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads = np.ones((2, 4, 3, 5), np.float32)
+    operands = [heads, heads] if operand is None else [heads, heads, None, None, None, operand]
+    proto = one("Attention", operands, opset=24, **options)
+    monkeypatch.setattr(onnx, "__version__", version)
+    what = "softcap" if operand is None else "nonpad_kv_seqlen"
+    with pytest.raises(BuildError, match=rf"Attention '/node': {what} .* onnx {version} defines it wrongly") as caught:
+        lower(proto, {"Attention"}.__contains__)
+    assert caught.value.hint == f"pip install 'onnx>={wanted}'"
+    monkeypatch.setattr(onnx, "__version__", f"{wanted}.1")
+    assert lower(proto, {"Attention"}.__contains__)[0] is not proto
 
 
 def test_rules_follow() -> None:

@@ -18,6 +18,7 @@ from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.editing import attributes
 from nvidia_tao_deploy.graph.lowering import lower
 from nvidia_tao_deploy.graph.model import all_nodes
+from tests.graph import operators
 from tests.graph.models import Weights, model, value
 from tests.graph.operators import (
     MISREAD,
@@ -209,14 +210,29 @@ def test_a_triangle_of_unknown_size(shape: list[int | str], offset: int, upper: 
     np.testing.assert_array_equal(output_of(written, x), output_of(original, x))
 
 
-def test_a_triangle_whose_place_is_computed_stays_for_the_parser() -> None:
-    nodes = [
-        helper.make_node("Cast", ["k"], ["offset"], name="/cast", to=TensorProto.INT64),
-        helper.make_node("Trilu", ["input", "offset"], ["output"], name="/node"),
-    ]
-    inputs = [value("input", TensorProto.FLOAT, *SHAPE), value("k", TensorProto.INT32)]
-    original = model(nodes, inputs, [value("output", TensorProto.FLOAT, *SHAPE)], [])
-    assert for_old_parser(original) is original
+@pytest.mark.parametrize("batch", [2, None])
+@pytest.mark.parametrize("offset", [-2, 0, 1, 9])
+@pytest.mark.parametrize("upper", [0, 1])
+def test_a_triangle_whose_place_is_found_at_run_time(upper: int, offset: int, batch: int | None) -> None:
+    original = operators.placed(upper, batch)
+    written = for_old_parser(original)
+    assert not nodes_of(written, "Trilu")
+    feeds = {"input": np.arange(1, 241, dtype=np.float32).reshape(SHAPE), "k": np.array([offset], np.int32)}
+    expected, found = (run(proto, feeds) for proto in (original, written))
+    assert expected is not None and found is not None
+    np.testing.assert_array_equal(found[0], expected[0])
+
+
+@pytest.mark.parametrize("opset", [16, 20])
+def test_volumes_are_not_sampled(opset: int) -> None:
+    grid = np.zeros((2, 1, 3, 3, 3), np.float32)
+    proto = one("GridSample", [grid], opset=opset, shape=[2, 4, 2, 6, 5])
+    with pytest.raises(
+        BuildError, match=r"GridSample '/node' samples volumes: 'input' has 5 axes; .* reads 4"
+    ) as caught:
+        for_old_parser(proto)
+    assert "slice by slice" in str(caught.value.hint)
+    assert lower(proto, lacked_by_none)[0] is proto
 
 
 def test_a_causal_mask_of_sizes_found_at_run_time() -> None:

@@ -90,12 +90,21 @@ def test_older_models_and_newer_parsers_are_left_alone() -> None:
          "keep_aspect_ratio_policy=not_larger"),
         (one("Resize", [None, None, np.array([9])], axes=[2], shape=["n", 4, 6, 5]), "Resize '/node': axes"),
         (one("AveragePool", kernel_shape=[2, 2], dilations=[2, 1]), r"AveragePool '/node': dilations=\[2, 1\]"),
+        (one("LpPool", kernel_shape=[2, 2], ceil_mode=1), "LpPool '/node': ceil_mode=1"),
+        (one("QuantizeLinear", [np.ones((2, 4, 6, 1), np.float32)], opset=21, axis=3, block_size=5), "block_size=5"),
+        (one("QuantizeLinear", [np.float32(1)], opset=21, output_dtype=TensorProto.INT8), "output_dtype=3"),
     ],
 )  # fmt: skip
 def test_what_17_cannot_say_is_refused(proto: onnx.ModelProto, message: str) -> None:
     with pytest.raises(BuildError, match=message) as caught:
         older(proto)
     assert "opset_version=17" in str(caught.value.hint) and "came after operator set 17" in caught.value.message
+
+
+def test_a_type_that_a_zero_point_has_too_is_dropped() -> None:
+    written = older(one("QuantizeLinear", [np.float32(1), np.int8(0)], opset=21, output_dtype=TensorProto.INT8))
+    assert opset(written) == 17
+    assert "output_dtype" not in attributes(written.graph.node[0])
 
 
 def test_axes_that_are_no_constant_are_refused() -> None:

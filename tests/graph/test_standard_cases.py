@@ -4,64 +4,22 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
-from onnx.backend.test.case.node import collect_testcases
 from onnx.backend.test.case.test_case import TestCase
 
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.lowering import lower
 from nvidia_tao_deploy.graph.older_forms import NEWEST
+from tests.graph import standard_cases
 from tests.graph.operators import lacked_by_tensorrt_8_5, run
-
-RANDOM = {"Bernoulli", "RandomUniformLike"}
-ZERO_BY_ZERO = {"test_l2normalization_axis_0"}  # ONNX Runtime 1.21: NaN in the older form, 0 in the newer
+from tests.graph.standard_cases import differ
 
 
 @pytest.fixture(scope="module")
 def cases() -> list[TestCase]:
-    """Cases of standard operators on tensors."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = collect_testcases(None)
-    return [case for case in found if case.model is not None and _is_plain(case)]
-
-
-def _is_plain(case: TestCase) -> bool:
-    values = [value for part in case.data_sets[0] for value in part]
-    return (
-        all(entry.domain in ("", "ai.onnx") for entry in case.model.opset_import)
-        and all(isinstance(value, (np.ndarray, np.generic)) for value in values)
-        and not RANDOM.intersection(node.op_type for node in case.model.graph.node)
-        and case.name not in ZERO_BY_ZERO
-    )
-
-
-def _stored(model: onnx.ModelProto, inputs: list[Any]) -> onnx.ModelProto:
-    """The model with all its inputs but the first as constants, as exported models have axes, sizes and weights."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    for value, array in list(zip(model.graph.input, inputs, strict=True))[1:]:
-        copy.graph.initializer.append(numpy_helper.from_array(np.asarray(array), value.name))
-    del copy.graph.input[1:]
-    return copy
-
-
-def _differ(found: list[np.ndarray] | None, expected: list[Any]) -> str | None:
-    if found is None:
-        return "cannot be run"
-    for left, right in zip(found, map(np.asarray, expected), strict=True):
-        if (left.dtype, left.shape) != (right.dtype, right.shape):
-            return f"{left.dtype} {left.shape} in place of {right.dtype} {right.shape}"
-        tolerance = 2e-3 if left.dtype in (np.float32, np.float64) else 3e-2
-        if not np.allclose(left.astype(np.float64), right.astype(np.float64), tolerance, tolerance, equal_nan=True):
-            return f"largest error {np.nanmax(np.abs(left.astype(np.float64) - right.astype(np.float64)))}"
-    return None
+    return standard_cases.collect()
 
 
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")  # of the evaluator's own
@@ -71,7 +29,7 @@ def test_lowered_models_give_the_results_of_the_standard(cases: list[TestCase], 
     wrong, count = [], 0
     for case in cases:
         inputs, expected = case.data_sets[0]
-        model = _stored(case.model, inputs) if stored else case.model
+        model = standard_cases.stored(case.model, inputs) if stored else case.model
         before = model.SerializeToString()
         try:
             written, _ = lower(model, lacked_by_tensorrt_8_5, old_parser=old_parser)
@@ -83,8 +41,8 @@ def test_lowered_models_give_the_results_of_the_standard(cases: list[TestCase], 
         count += 1
         onnx.checker.check_model(written, full_check=True)
         feeds = {value.name: np.asarray(array) for value, array in zip(model.graph.input, inputs, strict=False)}
-        problem = _differ(run(written, feeds), expected)
-        if problem and _differ(run(model, feeds), expected) != problem:  # some are beyond both that run models
+        problem = differ(run(written, feeds), expected)
+        if problem and differ(run(model, feeds), expected) != problem:  # some are beyond both that run models
             wrong.append(f"{case.name}: {problem}")
     assert not wrong
     assert count > (600 if old_parser else 150)

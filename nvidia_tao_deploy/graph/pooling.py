@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pooling with ceil_mode, where TensorRT has another last window than ONNX.
+
+ONNX (operators, AveragePool-22) has no window that starts behind the picture and its first padding, and counts nothing
+that lies behind all padding. TensorRT computes such windows, and with count_include_pad divides by the whole window.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import onnx
+
+from nvidia_tao_deploy.engine.contract import DYNAMIC
+from nvidia_tao_deploy.errors import BuildError
+from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes
+from nvidia_tao_deploy.graph.model import all_nodes, is_standard
+
+logger = logging.getLogger(__name__)
+_POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
+
+
+def may_differ(node: onnx.NodeProto) -> bool:
+    """Whether sizes of pictures exist for which the two give different numbers."""
+    return _may_end_behind(node) or _counts_padding(node)
+
+
+def write(node: onnx.NodeProto, writer: GraphWriter) -> bool:
+    """Write a node that `may_differ` so that both compute the same.
+
+    Returns:
+        False, and writes nothing, where they do, or where it cannot be told because a size is open.
+
+    Raises:
+        BuildError: no padding has the standard's number of windows.
+    """
+    if _may_end_behind(node) and _write_windows(node, writer):  # first: elements of padding are no longer behind
+        return True
+    return _counts_padding(node) and _write_padding(node, writer)
+
+
+def _is_rounded_up(node: onnx.NodeProto) -> bool:
+    if node.op_type not in _POOLS or not is_standard(node):
+        return False
+    options = attributes(node)
+    return bool(options.get("ceil_mode", 0)) and options.get("auto_pad", b"NOTSET") == b"NOTSET"
+
+
+def _may_end_behind(node: onnx.NodeProto) -> bool:
+    """Whether a window may start behind the picture: it is small beside its step."""
+    if not _is_rounded_up(node):
+        return False
+    span, step, _, end = _sizes(attributes(node))
+    return bool((end + step > span).any())
+
+
+def _counts_padding(node: onnx.NodeProto) -> bool:
+    return node.op_type == "AveragePool" and _is_rounded_up(node) and attributes(node).get("count_include_pad", 0) == 1
+
+
+def _write_padding(node: onnx.NodeProto, writer: GraphWriter) -> bool:
+    """Padding as elements of their own, which count, so that what lies behind them need not."""
+    options, size = attributes(node), _size(node, writer.reader)
+    span, step, begin, end = _sizes(options)
+    whole = None if size is None else size + begin + end
+    if whole is not None and ((_count(whole, span, step) - 1) * step + span <= whole).all():
+        return False
+    if not (begin.any() or end.any()):
+        writer.copy(node, count_include_pad=0)
+        return True
+    if size is None and _may_end_behind(node):
+        return False
+    padded = writer.pad(node.input[0], [0, 0, *begin, 0, 0, *end])
+    options |= {"pads": [0] * 2 * len(span), "count_include_pad": 0}
+    writer.rename(writer.op("AveragePool", padded, **options), node.output[0])
+    return True
+
+
+def _write_windows(node: onnx.NodeProto, writer: GraphWriter) -> bool:
+    """As many windows as ONNX has: without ceil_mode, or with less padding at the end."""
+    size = _size(node, writer.reader)
+    if size is None:
+        return False
+    span, step, begin, end = _sizes(attributes(node))
+    count = _count(size + begin + end, span, step)
+    behind = (count - 1) * step >= size + begin
+    if not behind.any():
+        return False
+    count -= behind
+    if (_count(size + begin + end - step + 1, span, step) == count).all():  # rounded down
+        writer.copy(node, ceil_mode=0)
+        return True
+    shorter = np.where(behind, np.maximum((count - 1) * step + span - size - begin, 0), end)
+    if (_count(size + begin + shorter, span, step) != count).any():
+        raise BuildError(
+            f"{node.op_type} '{node.name}': with ceil_mode=1 TensorRT computes a window that ONNX has not",
+            hint="Export the model with padding in place of ceil_mode.",
+        )
+    writer.copy(node, pads=[int(pad) for pad in (*begin, *shorter)])
+    return True
+
+
+def warn(model: onnx.ModelProto) -> None:
+    """Name the nodes that may have a window more than ONNX, and whose pictures have open sizes."""
+    nodes = [node for node in all_nodes(model.graph) if _may_end_behind(node)]
+    if not nodes:
+        return
+    reader = GraphReader(model)
+    for node in nodes:
+        if _size(node, reader) is None:
+            logger.warning(
+                "%s '%s' has ceil_mode=1 and an open size: for some sizes TensorRT computes one window more than ONNX. "
+                "gen_trt_engine.verify=true tells; a model of fixed sizes is built right.", node.op_type, node.name,
+            )  # fmt: skip
+
+
+def _size(node: onnx.NodeProto, reader: GraphReader) -> np.ndarray | None:
+    """Height, width and so on of what a node reads; None where one of them is open."""
+    shape = reader.shape(node.input[0])
+    return None if shape is None or DYNAMIC in shape[2:] else np.array(shape[2:])
+
+
+def _sizes(options: dict[str, Any]) -> tuple[np.ndarray, ...]:
+    """Span of a window, its stride, and padding at the begin and the end, for each axis."""
+    kernel = np.array(options["kernel_shape"])
+    dilation, step = (np.array(options.get(key, np.ones_like(kernel))) for key in ("dilations", "strides"))
+    begin, end = np.array(options.get("pads", [0] * 2 * len(kernel))).reshape(2, -1)
+    return (kernel - 1) * dilation + 1, step, begin, end
+
+
+def _count(padded: np.ndarray, span: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """How many windows TensorRT computes."""
+    return -(-(padded - span) // step) + 1

@@ -1,0 +1,128 @@
+# SPDX-FileCopyrightText: 2026 The TAO Deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pooling with ceil_mode: what is written for TensorRT, computed by its rules, is what ONNX computes by its own."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from nvidia_tao_deploy.graph.editing import attributes
+from nvidia_tao_deploy.graph.lowering import lower
+from tests.graph.operators import lacked_by_none, one, open_batch, pool
+
+GEOMETRIES = [(3, 2, 1), (2, 2, 0), (2, 2, 1), (3, 3, 1), (1, 2, 0), (3, 2, 0), (2, 3, 1), (1, 3, 0)]
+
+
+def pooled(node: onnx.NodeProto, x: np.ndarray, by_tensorrt: bool) -> np.ndarray:
+    """The definition, a window at a time; TensorRT's has windows behind the picture and divides by all of a window."""
+    options = attributes(node)
+    kernel, step = options["kernel_shape"], options["strides"]
+    begin, end = np.array(options["pads"]).reshape(2, -1)
+    sizes = np.array(x.shape[2:])
+    average, counted = node.op_type == "AveragePool", bool(options.get("count_include_pad", 0))
+    edge = sizes + begin + end
+    rounded = np.ceil if options.get("ceil_mode", 0) else np.floor
+    counts = rounded((edge - kernel) / step).astype(int) + 1
+    if not by_tensorrt:
+        counts -= (counts - 1) * step >= sizes + begin
+    result = np.zeros((*x.shape[:2], *counts), np.float32)
+    for place in itertools.product(*map(range, counts)):
+        first = np.array(place) * step - begin
+        low, high = np.maximum(first, 0), np.minimum(first + kernel, sizes)
+        values = x[:, :, low[0] : high[0], low[1] : high[1]]
+        within = (
+            kernel if by_tensorrt else np.minimum(first + kernel, sizes + end) - first
+        )  # nothing behind all padding
+        elements = values[0, 0].size
+        if not elements:
+            result[(..., *place)] = np.nan
+        elif average:
+            result[(..., *place)] = values.sum((2, 3)) / (np.prod(within) if counted else elements)
+        else:
+            result[(..., *place)] = values.max((2, 3))
+    return result
+
+
+def by_tensorrt(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    """A model of Pad and pooling."""
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+    for node in proto.graph.node:
+        if node.op_type == "Pad":
+            x = np.pad(x, constants[node.input[1]].reshape(2, -1).T)
+        else:
+            x = pooled(node, x, by_tensorrt=True)
+    return x
+
+
+@pytest.mark.parametrize("old_parser", [False, True])
+@pytest.mark.parametrize("size", [4, 5, 6, 7])
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize(
+    ("op", "options"), [("MaxPool", {}), ("AveragePool", {}), ("AveragePool", {"count_include_pad": 1})]
+)
+def test_has_the_windows_and_divisors_of_onnx(
+    op: str, options: dict[str, Any], geometry: tuple[int, int, int], size: int, old_parser: bool
+) -> None:
+    original = pool(op, size, *geometry, **options)
+    x = np.random.default_rng(0).uniform(1, 2, (2, 4, size, size + 1)).astype(np.float32)
+    expected = pooled(original.graph.node[0], x, by_tensorrt=False)
+    written, _ = lower(original, lacked_by_none, old_parser=old_parser)
+    np.testing.assert_allclose(by_tensorrt(written, x), expected, rtol=1e-5)
+    differs = by_tensorrt(original, x)
+    if differs.shape == expected.shape and np.allclose(differs, expected):
+        assert written is original
+    assert lower(written, lacked_by_none, old_parser=old_parser)[0] is written
+
+
+@pytest.mark.parametrize("options", [{}, {"count_include_pad": 1}])
+@pytest.mark.parametrize("geometry", [(3, 2, 1), (2, 2, 0), (3, 2, 0)])
+def test_open_sizes_that_all_divide_right(geometry: tuple[int, int, int], options: dict[str, Any], caplog: Any) -> None:
+    original = open_sizes(pool("AveragePool", 6, *geometry, **options))
+    with caplog.at_level(logging.WARNING):
+        written, _ = lower(original, lacked_by_none)
+    assert not caplog.records
+    for size in (5, 6, 7, 8):
+        x = np.random.default_rng(0).uniform(1, 2, (2, 4, size, size + 1)).astype(np.float32)
+        expected = pooled(original.graph.node[0], x, by_tensorrt=False)
+        np.testing.assert_allclose(by_tensorrt(written, x), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+def test_open_sizes_that_may_differ_are_told(op: str, caplog: pytest.LogCaptureFixture) -> None:
+    original = open_sizes(pool(op, 6, 1, 2, 0))
+    with caplog.at_level(logging.WARNING):
+        assert lower(original, lacked_by_none)[0] is original
+    assert f"{op} '/node' has ceil_mode=1 and an open size" in caplog.text
+    assert "gen_trt_engine.verify=true" in caplog.text
+
+
+def test_an_open_batch_is_no_open_size() -> None:
+    written, _ = lower(open_batch(pool("MaxPool", 6, 1, 2, 0)), lacked_by_none)
+    assert attributes(written.graph.node[0])["ceil_mode"] == 0
+
+
+def test_other_pooling_is_left_alone() -> None:
+    for proto in (
+        one("MaxPool", opset=17, kernel_shape=[1, 1], strides=[2, 2]),
+        one("AveragePool", opset=17, kernel_shape=[2, 2], auto_pad="SAME_UPPER", ceil_mode=1, count_include_pad=1),
+        one("GlobalAveragePool", opset=17),
+    ):
+        assert lower(proto, lacked_by_none)[0] is proto
+
+
+def open_sizes(original: onnx.ModelProto) -> onnx.ModelProto:
+    made = onnx.ModelProto()
+    made.CopyFrom(original)
+    for item in (*made.graph.input, *made.graph.output):
+        for axis, name in ((2, "height"), (3, "width")):
+            dim = item.type.tensor_type.shape.dim[axis]
+            dim.Clear()
+            if item.name == "input":
+                dim.dim_param = name
+    return made
