@@ -15,8 +15,6 @@ from onnx.reference import ReferenceEvaluator
 
 from nvidia_tao_deploy.engine.tensorrt import dialect
 from tests.graph import operators
-from tests.graph.test_normalisations import instances
-from tests.graph.test_pooling import pooled
 
 CASES = {**operators.DEFINED, **operators.NEWER, "no operation": operators.NO_OPERATION}
 
@@ -59,7 +57,7 @@ def test_the_last_windows_of_pooling(
 ) -> None:
     model = operators.pool("AveragePool", 6, *geometry, **options)
     x = np.random.default_rng(0).uniform(1, 2, (2, 4, 6, 7)).astype(np.float32)
-    expected = pooled(model.graph.node[0], x, by_tensorrt=False)
+    expected = operators.pooled(model.graph.node[0], x, by_tensorrt=False)
     with engine(model) as loaded:
         np.testing.assert_allclose(loaded.infer({"input": x})["output0"], expected, rtol=1e-4)
 
@@ -77,7 +75,7 @@ def test_instances_whose_scales_are_found_at_run_time(
     engine: Callable[..., Any], reference: Callable[..., Any]
 ) -> None:
     """The parser wants them stored."""
-    model = instances([2, 3, 5, 7])
+    model = operators.instances([2, 3, 5, 7])
     random = np.random.default_rng(0)
     feeds = {"input": random.normal(size=(2, 3, 5, 7)), "scale": random.normal(size=3), "bias": random.normal(size=3)}
     feeds = {name: array.astype(np.float32) for name, array in feeds.items()}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
+from nvidia_tao_deploy.graph.editing import attributes
 from tests.graph.models import Weights, model, value
 
 SHAPE = (2, 4, 6, 5)
@@ -200,6 +202,42 @@ def pool(op: str, size: int, kernel: int, step: int, pad: int, **options: Any) -
     """input [2, 4, size, size + 1] -> output0: pooling with ceil_mode."""
     numbers = {"kernel_shape": [kernel] * 2, "strides": [step] * 2, "pads": [pad] * 4}
     return one(op, opset=17, shape=[2, 4, size, size + 1], ceil_mode=1, **numbers, **options)
+
+
+def pooled(node: onnx.NodeProto, x: np.ndarray, by_tensorrt: bool) -> np.ndarray:
+    """The definition, a window at a time; TensorRT's has windows behind the picture and divides by all of a window."""
+    options = attributes(node)
+    kernel, step = options["kernel_shape"], options["strides"]
+    begin, end = np.array(options["pads"]).reshape(2, -1)
+    sizes = np.array(x.shape[2:])
+    average, counted = node.op_type == "AveragePool", bool(options.get("count_include_pad", 0))
+    edge = sizes + begin + end
+    rounded = np.ceil if options.get("ceil_mode", 0) else np.floor
+    counts = rounded((edge - kernel) / step).astype(int) + 1
+    if not by_tensorrt:
+        counts -= (counts - 1) * step >= sizes + begin
+    result = np.zeros((*x.shape[:2], *counts), np.float32)
+    for place in itertools.product(*map(range, counts)):
+        first = np.array(place) * step - begin
+        low, high = np.maximum(first, 0), np.minimum(first + kernel, sizes)
+        values = x[:, :, low[0] : high[0], low[1] : high[1]]
+        before_end = np.minimum(first + kernel, sizes + end) - first  # nothing behind all padding counts
+        within = kernel if by_tensorrt else before_end
+        elements = values[0, 0].size
+        if not elements:
+            result[(..., *place)] = np.nan
+        elif average:
+            result[(..., *place)] = values.sum((2, 3)) / (np.prod(within) if counted else elements)
+        else:
+            result[(..., *place)] = values.max((2, 3))
+    return result
+
+
+def instances(shape: list[int | None], kind: int = TensorProto.FLOAT, opset: int = 17) -> onnx.ModelProto:
+    """input, scale [3] and bias [3] -> output: none of them is stored."""
+    node = helper.make_node("InstanceNormalization", ["input", "scale", "bias"], ["output"], name="/node", epsilon=0.1)
+    inputs = [value("input", kind, *shape), value("scale", kind, 3), value("bias", kind, 3)]
+    return model([node], inputs, [value("output", kind, *shape)], [], opset=opset)
 
 
 HALF = np.float16([1, 2, 3, 4])

@@ -11,17 +11,10 @@ from onnx import TensorProto, helper
 
 from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.lowering import lower
-from tests.graph.models import model, value
-from tests.graph.operators import run
+from tests.graph.models import value
+from tests.graph.operators import instances, run
 
 OPS = frozenset({"InstanceNormalization"})
-
-
-def instances(shape: list[int | None], kind: int = TensorProto.FLOAT, opset: int = 17) -> onnx.ModelProto:
-    """input, scale [3] and bias [3] -> output: none of them is stored."""
-    node = helper.make_node("InstanceNormalization", ["input", "scale", "bias"], ["output"], name="/node", epsilon=0.1)
-    inputs = [value("input", kind, *shape), value("scale", kind, 3), value("bias", kind, 3)]
-    return model([node], inputs, [value("output", kind, *shape)], [], opset=opset)
 
 
 @pytest.mark.parametrize("opset", [11, 17, 18])

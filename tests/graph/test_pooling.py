@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from typing import Any
 
@@ -14,39 +13,9 @@ import pytest
 
 from nvidia_tao_deploy.graph.editing import attributes
 from nvidia_tao_deploy.graph.lowering import lower
-from tests.graph.operators import lacked_by_none, one, open_batch, pool
+from tests.graph.operators import lacked_by_none, one, open_batch, pool, pooled
 
 GEOMETRIES = [(3, 2, 1), (2, 2, 0), (2, 2, 1), (3, 3, 1), (1, 2, 0), (3, 2, 0), (2, 3, 1), (1, 3, 0)]
-
-
-def pooled(node: onnx.NodeProto, x: np.ndarray, by_tensorrt: bool) -> np.ndarray:
-    """The definition, a window at a time; TensorRT's has windows behind the picture and divides by all of a window."""
-    options = attributes(node)
-    kernel, step = options["kernel_shape"], options["strides"]
-    begin, end = np.array(options["pads"]).reshape(2, -1)
-    sizes = np.array(x.shape[2:])
-    average, counted = node.op_type == "AveragePool", bool(options.get("count_include_pad", 0))
-    edge = sizes + begin + end
-    rounded = np.ceil if options.get("ceil_mode", 0) else np.floor
-    counts = rounded((edge - kernel) / step).astype(int) + 1
-    if not by_tensorrt:
-        counts -= (counts - 1) * step >= sizes + begin
-    result = np.zeros((*x.shape[:2], *counts), np.float32)
-    for place in itertools.product(*map(range, counts)):
-        first = np.array(place) * step - begin
-        low, high = np.maximum(first, 0), np.minimum(first + kernel, sizes)
-        values = x[:, :, low[0] : high[0], low[1] : high[1]]
-        within = (
-            kernel if by_tensorrt else np.minimum(first + kernel, sizes + end) - first
-        )  # nothing behind all padding
-        elements = values[0, 0].size
-        if not elements:
-            result[(..., *place)] = np.nan
-        elif average:
-            result[(..., *place)] = values.sum((2, 3)) / (np.prod(within) if counted else elements)
-        else:
-            result[(..., *place)] = values.max((2, 3))
-    return result
 
 
 def by_tensorrt(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:

@@ -217,6 +217,24 @@ def test_operator_that_is_written_as_the_standard_defines_it(backend, precision,
     assert "1 nodes written with other operators: CenterCropPad" in caplog.text
 
 
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize("geometry", [(3, 2, 1), (2, 2, 1), (3, 3, 1), (1, 2, 0), (2, 3, 1)])
+def test_pooling_has_the_sizes_of_onnx(backend, geometry, op, monkeypatch):
+    """The plan cannot be asked here; the network that it is made of can."""
+    sizes = []
+    configure = build._configure
+
+    def asked(tensorrt, builder, network, *others):
+        sizes.append(tuple(network.get_output(0).shape))
+        return configure(tensorrt, builder, network, *others)
+
+    monkeypatch.setattr(build, "_configure", asked)
+    model = operators.pool(op, 6, *geometry)
+    x = np.random.default_rng(0).uniform(1, 2, (2, 4, 6, 7)).astype(np.float32)
+    backend.build(model, BuildPlan())
+    assert sizes == [operators.pooled(model.graph.node[0], x, by_tensorrt=False).shape]
+
+
 def softcapped():
     """Attention with a softcap, which the parser of RTX 1.7 refuses; without, it takes it."""
     heads = np.random.default_rng(1).normal(size=(2, 4, 3, 5)).astype(np.float32)
