@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC, LayerPrecision
 from nvidia_tao_deploy.errors import BuildError
-from nvidia_tao_deploy.graph import definitions, layers, misread, normalisations, pooling
+from nvidia_tao_deploy.graph import definitions, layers, misread, normalisations
 from nvidia_tao_deploy.graph import older_forms as older
 from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes, drop_unused_constants
 from nvidia_tao_deploy.graph.folding import fold
@@ -51,7 +51,7 @@ def lower(
     """
     model = _decomposable(model)
     opset = opset_of(model, "the model")
-    concerns = _old_forms(opset) if old_parser else pooling.may_differ
+    concerns = _old_forms(opset) if old_parser else _nothing
     done: list[str] = []
     while True:  # the parser may lack what a definition is written with, too
         wanted = _wanted(model, lacks)
@@ -61,7 +61,6 @@ def lower(
         model, rules = lowered, _follow(rules, prefixes, [node.name for node in lowered.graph.node])
         done += ops
     _refuse_in_bodies(model, wanted, old_parser and opset > older.NEWEST)
-    pooling.warn(model)
     if old_parser:
         misread.refuse(model)
         model = misread.tidied(model)
@@ -89,10 +88,13 @@ def _old_forms(opset: int) -> Callable[[onnx.NodeProto], bool]:
     """Whether a parser before TensorRT 10 may take a node for something else."""
 
     def concerns(node: onnx.NodeProto) -> bool:
-        newer = opset > older.NEWEST and older.is_newer(node)
-        return newer or misread.is_misread(node) or pooling.may_differ(node)
+        return (opset > older.NEWEST and older.is_newer(node)) or misread.is_misread(node)
 
     return concerns
+
+
+def _nothing(node: onnx.NodeProto) -> bool:
+    return False
 
 
 def _round(
@@ -132,8 +134,6 @@ def _write(node: onnx.NodeProto, wanted: Collection[str], write: GraphWriter) ->
         return definitions.write_out(node, write)
     if _is(node, wanted):
         _LOWERINGS[node.op_type](node, write)
-        return True
-    if pooling.may_differ(node) and pooling.write(node, write):
         return True
     if misread.is_misread(node) and misread.write(node, write):
         return True

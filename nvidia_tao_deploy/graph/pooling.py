@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pooling with ceil_mode, where TensorRT has another last window than ONNX.
+"""Pooling with ceil_mode, where runtimes have another last window than ONNX and PyTorch.
 
 ONNX (operators, AveragePool-22) has no window that starts behind the picture and its first padding, and counts nothing
-that lies behind all padding. TensorRT computes such windows, and with count_include_pad divides by the whole window.
+that lies behind all padding. TensorRT computes such windows (8.5 and RTX 1.7), and with count_include_pad it divides by
+the whole window, as ONNX Runtime does up to 1.24.
 """
 
 from __future__ import annotations
@@ -23,20 +24,63 @@ logger = logging.getLogger(__name__)
 _POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 
 
-def may_differ(node: onnx.NodeProto) -> bool:
-    """Whether sizes of pictures exist for which the two give different numbers."""
-    return _may_end_behind(node) or _counts_padding(node)
+def standard(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with pooling that every runtime takes for the same: other padding, or padding as a node of its own.
 
+    Nodes keep their names. Where heights or widths are open and some sizes would differ, a warning says so.
 
-def write(node: onnx.NodeProto, writer: GraphWriter) -> bool:
-    """Write a node that `may_differ` so that both compute the same.
-
-    Returns:
-        False, and writes nothing, where they do, or where it cannot be told because a size is open.
+    Args:
+        model: not changed; the same object is returned where there is nothing to do.
 
     Raises:
         BuildError: no padding has the standard's number of windows.
     """
+    result, changed = model, any(_may_differ(node) for node in model.graph.node)
+    while changed:  # a node may be concerned twice
+        result, changed = _round(result)
+    _warn(result)
+    return result
+
+
+def _round(model: onnx.ModelProto) -> tuple[onnx.ModelProto, bool]:
+    """The model with each node written otherwise once, and whether there was one."""
+    reader = GraphReader(model)
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
+    changed = False
+    for node in model.graph.node:
+        writer = GraphWriter(reader, f"{node.output[0]}/pooling")
+        written = _may_differ(node) and _write(node, writer)
+        nodes.extend(writer.nodes if written else [node])
+        constants.extend(writer.initialisers)
+        changed = changed or written
+    if not changed:
+        return model, False
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
+    copy.graph.initializer.extend(constants)
+    _forget_sizes(copy.graph)
+    return copy, True
+
+
+def _forget_sizes(graph: onnx.GraphProto) -> None:
+    """Drop what was noted of values: onnx counts windows as TensorRT does up to operator set 21. Of plugins' outputs
+    nothing else is known, so theirs stay."""
+    told = {name for node in graph.node if not is_standard(node) for name in node.output}
+    kept = [value for value in graph.value_info if value.name in told]
+    del graph.value_info[:]
+    graph.value_info.extend(kept)
+
+
+def _may_differ(node: onnx.NodeProto) -> bool:
+    """Whether sizes of pictures exist for which runtimes give different numbers."""
+    return _may_end_behind(node) or _counts_padding(node)
+
+
+def _write(node: onnx.NodeProto, writer: GraphWriter) -> bool:
+    """Returns False, and writes nothing, where the numbers are the same, or a size is open."""
     if _may_end_behind(node) and _write_windows(node, writer):  # first: elements of padding are no longer behind
         return True
     return _counts_padding(node) and _write_padding(node, writer)
@@ -63,8 +107,8 @@ def _counts_padding(node: onnx.NodeProto) -> bool:
 
 def _write_padding(node: onnx.NodeProto, writer: GraphWriter) -> bool:
     """Padding as elements of their own, which count, so that what lies behind them need not."""
-    options, size = attributes(node), _size(node, writer.reader)
-    span, step, begin, end = _sizes(options)
+    size = _size(node, writer.reader)
+    span, step, begin, end = _sizes(attributes(node))
     whole = None if size is None else size + begin + end
     if whole is not None and ((_count(whole, span, step) - 1) * step + span <= whole).all():
         return False
@@ -74,8 +118,7 @@ def _write_padding(node: onnx.NodeProto, writer: GraphWriter) -> bool:
     if size is None and _may_end_behind(node):
         return False
     padded = writer.pad(node.input[0], [0, 0, *begin, 0, 0, *end])
-    options |= {"pads": [0] * 2 * len(span), "count_include_pad": 0}
-    writer.rename(writer.op("AveragePool", padded, **options), node.output[0])
+    writer.copy(node, [padded], pads=[0] * 2 * len(span), count_include_pad=0)
     return True
 
 
@@ -103,7 +146,7 @@ def _write_windows(node: onnx.NodeProto, writer: GraphWriter) -> bool:
     return True
 
 
-def warn(model: onnx.ModelProto) -> None:
+def _warn(model: onnx.ModelProto) -> None:
     """Name the nodes that may have a window more than ONNX, and whose pictures have open sizes."""
     nodes = [node for node in all_nodes(model.graph) if _may_end_behind(node)]
     if not nodes:

@@ -51,12 +51,14 @@ def run(context: Context) -> None:
         check_writable(Path(section.timing_cache), "gen_trt_engine.timing_cache")
 
     from nvidia_tao_deploy.graph import model as graph
+    from nvidia_tao_deploy.graph import pooling
 
     model = graph.load(source)
     context.network.fit(context.spec, model.inputs)
     context.network.signature(context.spec).bind(model.inputs, model.outputs, source, BuildError)
     if section.batch_size != -1 and not _bounds_count(section, model):
         model = graph.fix_batch(model, section.batch_size)
+    model = dataclasses.replace(model, proto=pooling.standard(model.proto))
     logger.info("%s", model.describe())
     _check_reference(context, model)
     plan = make_plan(context, model, layer_rules)

@@ -24,6 +24,7 @@ from nvidia_tao_deploy.engine.contract import BuildPlan
 from nvidia_tao_deploy.engine.tensorrt import dialect
 from nvidia_tao_deploy.engine.tensorrt.backend import TensorRTBackend
 from nvidia_tao_deploy.errors import TaoDeployError
+from nvidia_tao_deploy.graph import pooling
 from tests.graph import standard_cases
 
 SECONDS = 240
@@ -90,7 +91,7 @@ def _serve(connection: Connection) -> None:
 
 def _outcome(backend: Any, case: TestCase) -> str:
     inputs, expected = case.data_sets[0]
-    model = standard_cases.stored(case.model, inputs)
+    model = pooling.standard(standard_cases.stored(case.model, inputs))
     feeds = {value.name: np.asarray(array) for value, array in zip(model.graph.input, inputs, strict=False)}
     try:
         built = backend.build(model, BuildPlan(profiles={}))

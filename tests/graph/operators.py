@@ -199,9 +199,11 @@ def placed(upper: int, batch: int | None = 2) -> onnx.ModelProto:
 
 
 def pool(op: str, size: int, kernel: int, step: int, pad: int, **options: Any) -> onnx.ModelProto:
-    """input [2, 4, size, size + 1] -> output0: pooling with ceil_mode."""
+    """input [2, 4, size, size + 1] -> output0 [2, 4, ?, ?]: pooling with ceil_mode."""
     numbers = {"kernel_shape": [kernel] * 2, "strides": [step] * 2, "pads": [pad] * 4}
-    return one(op, opset=17, shape=[2, 4, size, size + 1], ceil_mode=1, **numbers, **options)
+    made = one(op, opset=17, shape=[2, 4, size, size + 1], ceil_mode=1, **numbers, **options)
+    made.graph.output[0].CopyFrom(value("output0", TensorProto.FLOAT, 2, 4, None, None))  # onnx counts otherwise
+    return made
 
 
 def pooled(node: onnx.NodeProto, x: np.ndarray, by_tensorrt: bool) -> np.ndarray:

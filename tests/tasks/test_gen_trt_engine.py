@@ -23,7 +23,7 @@ from nvidia_tao_deploy.errors import SpecError
 from nvidia_tao_deploy.graph import layers
 from nvidia_tao_deploy.tasks import gen_trt_engine
 from tests.conftest import ColourJob
-from tests.makers import start_command, strict_json, tiny_model
+from tests.makers import MEAN, STD, start_command, strict_json, tiny_model
 
 
 def names(folder: Path) -> set[str]:
@@ -66,6 +66,24 @@ def test_a_fixed_batch_beside_bounds(colours: ColourJob, batch: int) -> None:
     assert ran.code == 0, ran.text
     assert onnxruntime.InferenceSession(str(colours.engine)).get_inputs()[0].shape == ["batch", 3, 16, 16]
     assert f"batch_size: {batch} has no effect beside tensorrt.{{min,opt,max}}_batch_size (1, 4, 4)" in ran.text
+
+
+def test_the_last_window_of_pooling_is_divided_by_what_it_holds(colours: ColourJob) -> None:
+    """PyTorch's AvgPool2d(3, 2, ceil_mode=True), of which TensorRT and older ONNX Runtimes compute something else."""
+    model = onnx.load(str(tiny_model(colours.model)))
+    options = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1}
+    place = next(index for index, node in enumerate(model.graph.node) if node.op_type == "GlobalAveragePool")
+    model.graph.node[place].input[0] = "shrunk"
+    model.graph.node.insert(place, onnx.helper.make_node("AveragePool", ["pixels"], ["shrunk"], **options))
+    onnx.save(model, str(colours.model))
+    ran = colours.run("gen_trt_engine", "gen_trt_engine.verify=true")
+    assert ran.code == 0, ran.text
+    x = np.random.default_rng(0).normal(size=(2, 3, 16, 16)).astype(np.float32)
+    found = onnxruntime.InferenceSession(str(colours.engine)).run(None, {"input": x})[0]
+    pixels = x * np.reshape(STD, (1, 3, 1, 1)) + np.reshape(MEAN, (1, 3, 1, 1))
+    rows = [pixels[:, :, start : start + 3].mean(2) for start in range(0, 16, 2)]
+    windows = [np.stack(rows, 2)[..., start : start + 3].mean(3) for start in range(0, 16, 2)]
+    np.testing.assert_allclose(found, 10 * np.stack(windows, 3).mean((2, 3))[:, ::-1], rtol=1e-4)
 
 
 def batch_bounds(*sizes: int) -> list[str]:

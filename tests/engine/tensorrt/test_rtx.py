@@ -19,7 +19,7 @@ from nvidia_tao_deploy.engine.tensorrt import build, cuda, dialect, plan_file
 from nvidia_tao_deploy.engine.tensorrt.backend import TensorRTBackend, TensorRTRTXBackend
 from nvidia_tao_deploy.errors import BuildError, EngineError, SpecError
 from nvidia_tao_deploy.graph import model as graph_model
-from nvidia_tao_deploy.graph import quantise
+from nvidia_tao_deploy.graph import pooling, quantise
 from tests.graph import models, operators
 
 pytestmark = pytest.mark.rtx
@@ -231,7 +231,7 @@ def test_pooling_has_the_sizes_of_onnx(backend, geometry, op, monkeypatch):
     monkeypatch.setattr(build, "_configure", asked)
     model = operators.pool(op, 6, *geometry)
     x = np.random.default_rng(0).uniform(1, 2, (2, 4, 6, 7)).astype(np.float32)
-    backend.build(model, BuildPlan())
+    backend.build(pooling.standard(model), BuildPlan())
     assert sizes == [operators.pooled(model.graph.node[0], x, by_tensorrt=False).shape]
 
 
