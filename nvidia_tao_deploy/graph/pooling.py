@@ -25,7 +25,7 @@ _POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 
 
 def standard(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with pooling that every runtime takes for the same: other padding, or padding as a node of its own.
+    """The model with pooling that every runtime takes for the same: with other padding, or a factor behind it.
 
     Nodes keep their names. Where heights or widths are open and some sizes would differ, a warning says so.
 
@@ -102,24 +102,48 @@ def _may_end_behind(node: onnx.NodeProto) -> bool:
 
 
 def _counts_padding(node: onnx.NodeProto) -> bool:
-    return node.op_type == "AveragePool" and _is_rounded_up(node) and attributes(node).get("count_include_pad", 0) == 1
+    if node.op_type != "AveragePool" or not _is_rounded_up(node):
+        return False
+    options = attributes(node)
+    return options.get("count_include_pad", 0) == 1 and set(options.get("dilations", (1,))) == {1}
 
 
 def _write_padding(node: onnx.NodeProto, writer: GraphWriter) -> bool:
-    """Padding as elements of their own, which count, so that what lies behind them need not."""
+    """Without padding in the counts, of which all runtimes think alike, times the share that ONNX divides by more.
+
+    Where the size is open, padding becomes a node of its own.
+    """
     size = _size(node, writer.reader)
     span, step, begin, end = _sizes(attributes(node))
-    whole = None if size is None else size + begin + end
-    if whole is not None and ((_count(whole, span, step) - 1) * step + span <= whole).all():
+    if size is not None and ((_count(size + begin + end, span, step) - 1) * step + span <= size + begin + end).all():
         return False
     if not (begin.any() or end.any()):
         writer.copy(node, count_include_pad=0)
         return True
     if size is None and _may_end_behind(node):
         return False
-    padded = writer.pad(node.input[0], [0, 0, *begin, 0, 0, *end])
-    writer.copy(node, [padded], pads=[0] * 2 * len(span), count_include_pad=0)
+    if size is None:
+        padded = writer.pad(node.input[0], [0, 0, *begin, 0, 0, *end])
+        writer.copy(node, [padded], pads=[0] * 2 * len(span), count_include_pad=0)
+        return True
+    dtype = writer.reader.float_type(node.input[0])
+    shares = writer.constant(_shares(size, span, step, begin, end)[None, None], dtype)
+    writer.copy(node, count_include_pad=0)
+    pooled = writer.nodes[-1].output[0] = writer.name("AveragePool")
+    writer.rename(writer.op("Mul", pooled, shares), node.output[0])
     return True
+
+
+def _shares(size: np.ndarray, span: np.ndarray, step: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """For each window, how many elements of the picture it holds, divided by how many of the padded picture."""
+    product = np.ones(())
+    for axis, count in enumerate(_count(size + begin + end, span, step)):
+        first = np.arange(count) * step[axis] - begin[axis]
+        last = first + span[axis]
+        inside = np.minimum(last, size[axis]) - np.maximum(first, 0)
+        counted = np.minimum(last, size[axis] + end[axis]) - first
+        product = np.multiply.outer(product, inside / counted)
+    return product
 
 
 def _write_windows(node: onnx.NodeProto, writer: GraphWriter) -> bool:

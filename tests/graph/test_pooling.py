@@ -20,11 +20,13 @@ GEOMETRIES = [(3, 2, 1), (2, 2, 0), (2, 2, 1), (3, 3, 1), (1, 2, 0), (3, 2, 0), 
 
 
 def by_tensorrt(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
-    """A model of Pad and pooling."""
+    """A model of pooling, Pad and Mul."""
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
     for node in proto.graph.node:
         if node.op_type == "Pad":
             x = np.pad(x, constants[node.input[1]].reshape(2, -1).T)
+        elif node.op_type == "Mul":
+            x = x * constants[node.input[1]]
         else:
             x = pooled(node, x, by_tensorrt=True)
     return x
