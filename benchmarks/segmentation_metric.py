@@ -28,6 +28,7 @@ from nvidia_tao_deploy.data.masks import MaskReader
 from nvidia_tao_deploy.decode.segmentation import DecodeSegmentation
 from nvidia_tao_deploy.metrics.segmentation import SegmentationMetric
 from nvidia_tao_deploy.transforms.change import ChangePrepare
+from nvidia_tao_deploy.transforms.masks import TargetMasks
 from nvidia_tao_deploy.transforms.picture import Normalise
 
 
@@ -55,7 +56,7 @@ def main() -> None:
     args = parser.parse_args()
     normalise = Normalise((0.5,) * 3, (0.5,) * 3)
     shape = (3, args.network, args.network)
-    prepare = ChangePrepare(("a", "b"), shape, normalise, masks=MaskReader(args.classes))
+    prepare = ChangePrepare(("a", "b"), shape, normalise, masks=TargetMasks(MaskReader(args.classes)))
     decode, metric = DecodeSegmentation("o"), SegmentationMetric(tuple(map(str, range(args.classes))))
     scores = np.random.default_rng(1).normal(size=(1, args.classes, *shape[1:])).astype(np.float32)
     reading = ours = theirs = 0.0

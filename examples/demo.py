@@ -45,6 +45,7 @@ SHOWS = (
     Show("ocrnet", ("Accuracy", "exact match"), "*.csv"),
     Show("optical_inspection", ("total_accuracy", "right, in %"), "*.csv"),
     Show("visual_changenet", ("miou", "mIoU"), "combined_visualisation/**/*.jpg"),
+    Show("segformer", ("miou", "mIoU"), "vis_overlay/**/*.jpg"),
     Show("ml_recog", ("recall_at_1", "recall@1"), "images_annotated/**/*.jpg"),
     Show(
         "lprnet",

@@ -209,6 +209,26 @@ def pairs_items() -> list[Item]:
     return [*models, Item("data/inspection", sources, inspection), Item("data/change", sources, changes)]
 
 
+def segmentation_items() -> list[Item]:
+    """The toy that segments, and composites with a class for every pixel."""
+    from detector import data as detector
+    from fashion_mnist import data as items
+    from segmentation import data
+
+    def pictures(settings: Settings, path: Path) -> str:
+        count = 12 if settings.small else data.PICTURES
+        return f"{count} pictures with masks, {data.write_test_set(path, count)} items"
+
+    sources = (
+        Path(data.__file__), Path(detector.__file__), items.TEST_IMAGES, items.TEST_LABELS,
+        *sorted(detector.BACKGROUNDS.glob("*.jpg")),
+    )  # fmt: skip
+    return [
+        Item(f"models/{data.MODEL.name}", (data.MODEL,), copy_of(data.MODEL), folder=False),
+        Item("data/segmentation", sources, pictures),
+    ]
+
+
 def retrieval_items() -> list[Item]:
     """The classifier's features as an embedding model; its test pictures as gallery and queries."""
     import onnx
@@ -254,12 +274,13 @@ GROUPS: dict[str, Callable[[], list[Item]]] = {
     "detector": detector_items,
     "ocr": ocr_items,
     "pairs": pairs_items,
+    "segmentation": segmentation_items,
     "lprnet": lprnet_items,
     "retrieval": retrieval_items,
     "backbones": backbones_items,
     "ocr_small": ocr_small_items,
 }
-DEFAULT_GROUPS = ("fashion_mnist", "detector", "pairs", "ocr", "lprnet", "retrieval", "backbones")
+DEFAULT_GROUPS = ("fashion_mnist", "detector", "pairs", "segmentation", "ocr", "lprnet", "retrieval", "backbones")
 
 
 def copy_of(source: Path) -> Callable[[Settings, Path], str]:

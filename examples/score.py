@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Score the example models with ONNX Runtime and a few lines of our own, apart from the package.
 
-    python examples/score.py demo [--only fashion_mnist,detector,ocr,pairs,retrieval]
+    python examples/score.py demo [--only fashion_mnist,detector,ocr,pairs,segmentation,retrieval]
 
 These are the figures in README.md: what `<network> evaluate` must reach on the same files. The preprocessing follows
 each network's convention; boxes are scored by faster-coco-eval. Text is matched here.
@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import onnxruntime
 import pyclipper
+import yaml
 from PIL import Image
 from shapely.geometry import Polygon
 
@@ -265,6 +266,37 @@ def score_pairs(folder: Path) -> None:
     print(f"  change_segment: mIoU {iou.mean():.4f}, IoU of change {iou[1]:.4f} ({counts.sum()} pixels)")
 
 
+# --- segmentation ----------------------------------------------------------------------------------------------------
+
+
+def segmentation_confusion(folder: Path) -> np.ndarray:
+    """Pixels of all pictures by truth and prediction [6, 6], at the size of the pictures."""
+    model, root = session(folder / "models/segformer.onnx"), folder / "data/segmentation"
+    rows = yaml.safe_load((root / "palette.yaml").read_text(encoding="utf-8"))
+    label = {row["seg_class"]: row["label_id"] for row in rows}
+    found_as = sorted({label[row["mapping_class"]] for row in rows})
+    class_of = np.zeros(256, int)
+    for row in rows:
+        class_of[row["label_id"]] = found_as.index(label[row["mapping_class"]])
+    counts = np.zeros((len(found_as),) * 2, int)
+    for file in sorted((root / "images/test").glob("*.jpg")):
+        picture = Image.open(file).convert("RGB")
+        small = np.asarray(picture.resize((160, 160), Image.Resampling.BILINEAR)).astype(np.float32)
+        logits = model.run(None, {"input": (small / 127.5 - 1).transpose(2, 0, 1)[None]})[0][0]
+        best = Image.fromarray(logits.argmax(axis=0).astype(np.uint8)).resize(picture.size, Image.Resampling.NEAREST)
+        truth = class_of[np.asarray(Image.open(root / "masks/test" / f"{file.stem}.png"))]
+        np.add.at(counts, (truth, np.asarray(best)), 1)
+    return counts
+
+
+def score_segmentation(folder: Path) -> None:
+    """IoU of the toy."""
+    counts = segmentation_confusion(folder)
+    iou = np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts))
+    listed = ", ".join(f"{value:.3f}" for value in iou)
+    print(f"  segformer: mIoU {iou.mean():.4f} ({listed}), accuracy {np.trace(counts) / counts.sum():.4f}")
+
+
 # --- metric learning -------------------------------------------------------------------------------------------------
 
 
@@ -308,6 +340,7 @@ GROUPS: dict[str, Callable[[Path], None]] = {
     "detector": score_detector,
     "ocr": score_ocr,
     "pairs": score_pairs,
+    "segmentation": score_segmentation,
     "retrieval": score_retrieval,
 }
 

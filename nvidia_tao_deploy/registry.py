@@ -32,6 +32,7 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "ocrnet": ("ocrnet", "text recognition on word crops (CTC or attention)"),
     "optical_inspection": ("optical_inspection", "defects by comparing units with golden pictures (siamese network)"),
     "rtdetr": ("detr", "real-time object detection with RT-DETR"),
+    "segformer": ("segformer", "semantic segmentation"),
     "visual_changenet": ("visual_changenet", "changes between two pictures, per pixel or as a score"),
 }
 

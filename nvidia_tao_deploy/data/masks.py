@@ -27,15 +27,17 @@ class MaskReader:
 
     Attributes:
         classes: number of classes.
-        black_and_white: two classes stored as 0 and 255 (`label_transform: norm`); otherwise values are class indices,
-            and 255 is `IGNORED`.
-        colours: RGB (0..255) of each class, for masks stored in colour; None when no colours are known.
+        black_and_white: two values stored as 0 and 255, which count as 0 and 1 (`label_transform: norm`); otherwise
+            255 is `IGNORED`.
+        labels: class index of each value; None where values are class indices.
+        colours: class index of each RGB colour (0..255), for masks stored in colour; None when no colours are known.
         transform_key, colour_key: spec keys, for messages.
     """
 
     classes: int
     black_and_white: bool = False
-    colours: Mapping[int, tuple[int, int, int]] | None = None
+    labels: Mapping[int, int] | None = None
+    colours: Mapping[tuple[int, int, int], int] | None = None
     transform_key: str = "dataset.segment.label_transform"
     colour_key: str = "dataset.segment.color_map"
 
@@ -55,7 +57,7 @@ class MaskReader:
     def _by_colour(self, path: Path, pixels: np.ndarray) -> np.ndarray:
         import numpy as np
 
-        known = {colour: index for index, colour in (self.colours or {}).items()}
+        known = self.colours or {}
         found = _matched(pixels, known, _dtype(self.classes))
         if found is not None:
             return found
@@ -79,11 +81,30 @@ class MaskReader:
         found = _present(values)
         if self.black_and_white:
             self._refuse(path, found[~np.isin(found, (0, 255))], "0 and 255 (label_transform: norm)")
-            return (values == 255).astype(np.uint8)
+            values, found = (values == 255).astype(np.uint8), found // 255
+        if self.labels is not None:
+            return self._by_label(path, values, found, self.labels)
+        if self.black_and_white:
+            return values
         classes = (found >= 0) & (found < self.classes)
         others = found[~classes & (found != IGNORED)]
         self._refuse(path, others, f"0 to {self.classes - 1}, or {IGNORED} for pixels that do not count")
         return values.astype(_dtype(self.classes))
+
+    def _by_label(self, path: Path, values: np.ndarray, found: np.ndarray, labels: Mapping[int, int]) -> np.ndarray:
+        import cv2
+        import numpy as np
+
+        listed = ", ".join(map(str, sorted(labels)[:SHOWN])) + (", ..." if len(labels) > SHOWN else "")
+        uncounted = "" if IGNORED in labels else f", or {IGNORED} for pixels that do not count"
+        others = found[~np.isin(found, [*labels, IGNORED])]
+        self._refuse(path, others, f"label_id of {self.colour_key} ({listed}){uncounted}")
+        table: np.ndarray = np.full(max(*labels, IGNORED) + 1, IGNORED, _dtype(self.classes))
+        for label, index in labels.items():
+            table[label] = index
+        if values.dtype == table.dtype == np.uint8:
+            return cv2.LUT(values, table[:256])
+        return np.take(table, values)
 
     def _refuse(self, path: Path, values: np.ndarray, expected: str) -> None:
         if not len(values):

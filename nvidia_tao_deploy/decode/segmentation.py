@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nvidia_tao_deploy.errors import EngineError
 from nvidia_tao_deploy.network import Frame
 from nvidia_tao_deploy.predictions import Segmentation
 from nvidia_tao_deploy.transforms.resize import nearest
@@ -40,20 +41,42 @@ def best_class(scores: np.ndarray) -> np.ndarray:
     return winner
 
 
+def chosen_class(numbers: np.ndarray, classes: int) -> np.ndarray:
+    """(1,H,W) class numbers, as models give that end in ArgMax -> (H,W), uint8 (uint16 above 256 classes).
+
+    Raises:
+        EngineError: a number is no class.
+    """
+    import numpy as np
+
+    found = np.rint(numbers[0])
+    low, high = found.min(initial=0), found.max(initial=0)
+    if not (low >= 0 and high < classes):
+        raise EngineError(f"the model gives class {low if low < 0 else high:g}; there are {classes}, from 0")
+    return found.astype(np.uint8 if classes <= 256 else np.uint16)
+
+
 @dataclass(frozen=True, slots=True)
 class DecodeSegmentation:
-    """Decoder of networks that score every class at every pixel.
+    """Decoder of networks that score every class at every pixel, or say the class of each.
 
     Attributes:
-        output: name of the (B,C,H,W) output in the signature.
-        original: bring maps to the size of the picture, nearest; False leaves them at the network's size.
+        output: name of the (B,C,h,w) output in the signature; with one channel it holds class numbers.
+        original: bring maps to the size of the picture, nearest.
+        classes: how many there are, for outputs of one channel.
+        size: (height, width) that maps are brought to where `original` is False; None leaves them as they are.
     """
 
     output: str
     original: bool = True
+    classes: int = 2
+    size: tuple[int, int] | None = None
 
     def __call__(self, outputs: Mapping[str, np.ndarray], frames: Sequence[Frame]) -> list[Segmentation]:
-        maps = [best_class(scores) for scores in outputs[self.output]]
-        if self.original:
-            maps = [nearest(classes, frame.size) for classes, frame in zip(maps, frames, strict=True)]
-        return [Segmentation(classes) for classes in maps]
+        scores = outputs[self.output]
+        maps = [best_class(one) if len(one) > 1 else chosen_class(one, self.classes) for one in scores]
+        sizes = [frame.size if self.original else self.size for frame in frames]
+        return [
+            Segmentation(classes if size is None else nearest(classes, size))
+            for classes, size in zip(maps, sizes, strict=True)
+        ]

@@ -29,6 +29,7 @@ from nvidia_tao_deploy.spec.fields import ignored, option, section
 from nvidia_tao_deploy.spec.migrate import Migration
 from nvidia_tao_deploy.spec.workspace import LARGE_BACKBONE_WORKSPACE, LARGE_BACKBONES, enough_workspace
 from nvidia_tao_deploy.transforms.change import ChangePrepare
+from nvidia_tao_deploy.transforms.masks import TargetMasks
 from nvidia_tao_deploy.transforms.picture import Normalise
 from nvidia_tao_deploy.transforms.statistics import pixel_statistics
 
@@ -218,10 +219,13 @@ def prepare(spec: Spec, binding: Binding, subtask: str, keep_picture: bool = Fal
         inputs=(binding.inputs[BEFORE].name, binding.inputs[AFTER].name),
         shape=(3, height, width),
         normalise=Normalise(mean, std),
-        masks=mask_reader(spec) if subtask == "evaluate" else None,
-        network_size=spec.evaluate.map_size == "network",
+        masks=target_masks(spec, (height, width)) if subtask == "evaluate" else None,
         keep_picture=keep_picture,
     )
+
+
+def target_masks(spec: Spec, size: tuple[int, int]) -> TargetMasks:
+    return TargetMasks(mask_reader(spec), size if spec.evaluate.map_size == "network" else None)
 
 
 def mask_reader(spec: Spec) -> MaskReader:
@@ -232,7 +236,9 @@ def mask_reader(spec: Spec) -> MaskReader:
             f"{SEGMENT}.label_transform is norm (masks of 0 and 255), but there are {data.num_classes} classes.",
             hint=f"Set {SEGMENT}.label_transform=none for masks that hold class numbers.",
         )
-    return MaskReader(data.num_classes, norm, known_colours(spec))
+    colours = known_colours(spec)
+    by_colour = None if colours is None else {colour: index for index, colour in colours.items()}
+    return MaskReader(data.num_classes, norm, colours=by_colour)
 
 
 def known_colours(spec: Spec) -> dict[int, Colour] | None:

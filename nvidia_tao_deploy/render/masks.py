@@ -144,3 +144,33 @@ class ClassMaps:
 
     def finish(self) -> Sequence[Path]:
         return [self._folder]
+
+
+class MaskOverlays:
+    """Writes `<folder>/<name>`: half the picture, half the colours of its classes, at the size of the prediction.
+
+    Args:
+        folder: where the files go.
+        names: result file names.
+        colours: of each class.
+    """
+
+    keeps_picture = True
+
+    def __init__(self, folder: Path, names: ResultNames, colours: Mapping[int, Colour]) -> None:
+        self._folder, self._names, self._table = folder, names, colour_table(colours)
+
+    def write(self, frame: Frame, prediction: Segmentation) -> None:
+        from PIL import Image
+
+        assert frame.picture is not None
+        picture = fitted(frame.picture, prediction.classes.shape)
+        path = self._names.path(self._folder, frame.sample.name)
+        mixed = Image.fromarray(overlay(picture, prediction.classes, self._table))
+        write_atomic(path, encode(mixed, path.suffix), durable=False)
+
+    def record(self, frame: Frame, result: None) -> None:
+        """Nothing to keep."""
+
+    def finish(self) -> Sequence[Path]:
+        return [self._folder]

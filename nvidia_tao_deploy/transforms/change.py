@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nvidia_tao_deploy.data.change_lists import ChangeSample
 from nvidia_tao_deploy.data.pictures import PictureReader
 from nvidia_tao_deploy.errors import DataError
 from nvidia_tao_deploy.network import Frame, Sample
+from nvidia_tao_deploy.transforms.masks import TargetMasks
 from nvidia_tao_deploy.transforms.picture import Normalise
-from nvidia_tao_deploy.transforms.resize import nearest, stretch
+from nvidia_tao_deploy.transforms.resize import stretch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,8 +39,7 @@ class ChangePrepare:
         inputs: names of the engine inputs, for the first and the second picture.
         shape: (C,H,W) of a row.
         normalise: pixel values -> network values.
-        masks: path -> (H,W) class indices, for samples whose target is the path of a mask; None: masks are not read.
-        network_size: masks are brought to the network's size, nearest; otherwise they must have the first picture's.
+        masks: for samples whose target is the path of a mask, of the first picture's size; None: masks are not read.
         reader: how pictures are read.
         keep_picture: keep both pictures as read.
     """
@@ -48,8 +47,7 @@ class ChangePrepare:
     inputs: tuple[str, str]
     shape: tuple[int, int, int]
     normalise: Normalise
-    masks: Callable[[Path], np.ndarray] | None = None
-    network_size: bool = False
+    masks: TargetMasks | None = None
     reader: PictureReader = PictureReader()
     keep_picture: bool = False
 
@@ -68,7 +66,7 @@ class ChangePrepare:
         self.normalise(stretch(after, self.shape[1:])[0], rows[self.inputs[1]])
         size = (before.shape[0], before.shape[1])
         if self.masks is not None and sample.target is not None:
-            sample = replace(sample, target=self._mask(sample, size))
+            sample = replace(sample, target=self.masks(sample, size))
         kept = (before, after) if self.keep_picture else (None, None)
         return ChangeFrame(sample, size, geometry, *kept)
 
@@ -77,15 +75,3 @@ class ChangePrepare:
 
         batch = {name: np.empty((1, *self.shape), np.float32) for name in self.inputs}
         return batch, self(sample, {name: array[0] for name, array in batch.items()})
-
-    def _mask(self, sample: ChangeSample, size: tuple[int, int]) -> np.ndarray:
-        assert self.masks is not None
-        mask = self.masks(sample.target)
-        if self.network_size:
-            return nearest(mask, self.shape[1:])
-        if mask.shape != size:
-            raise DataError(
-                f"{sample.target}: the mask is {mask.shape[1]} x {mask.shape[0]}, its picture "
-                f"{size[1]} x {size[0]} ({sample.path}). evaluate.map_size=network compares masks of any size."
-            )
-        return mask

@@ -15,7 +15,7 @@ from nvidia_tao_deploy.errors import DataError
 
 CHANGED = np.array([[0, 1, 1], [0, 0, 1]], np.uint8)
 SEVEN = np.array([[0, 3, 6], [1, 1, 2]], np.uint8)
-COLOURS = {0: (255, 255, 255), 1: (255, 0, 0), 2: (0, 0, 255)}
+COLOURS = {(255, 255, 255): 0, (255, 0, 0): 1, (0, 0, 255): 2}
 
 
 def save(path: Path, values: np.ndarray, mode: str | None = None) -> Path:
@@ -59,7 +59,7 @@ def test_grey_stored_as_colour(tmp_path: Path, extra: tuple[np.ndarray, ...]) ->
 
 def test_colours_by_the_map(tmp_path: Path) -> None:
     classes = np.array([[2, 0], [1, 1]])
-    stored = np.array([COLOURS[0], COLOURS[1], COLOURS[2]], np.uint8)[classes]
+    stored = np.array(list(COLOURS), np.uint8)[classes]
     assert np.array_equal(MaskReader(3, colours=COLOURS)(save(tmp_path / "m.png", stored)), classes)
 
 
@@ -83,13 +83,43 @@ def test_values_that_are_no_class(tmp_path: Path, values: np.ndarray, reader: Ma
     assert str(tmp_path / "m.png") in caught.value.message
 
 
+LABELS = {0: 1, 7: 0, 300: 1}
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_labels_say_the_class(tmp_path: Path, kind: type) -> None:
+    labels = {label: index for label, index in LABELS.items() if label <= np.iinfo(kind).max}
+    stored = np.array([[*labels, 255]], kind)
+    found = MaskReader(2, labels=labels)(save(tmp_path / "m.png", stored))
+    assert found.dtype == np.uint8 and found.tolist() == [[*labels.values(), IGNORED]]
+
+
+def test_255_may_be_a_label(tmp_path: Path) -> None:
+    found = MaskReader(2, labels={255: 0, 0: 1})(save(tmp_path / "m.png", CHANGED * 255))
+    assert np.array_equal(found, 1 - CHANGED)
+
+
+def test_black_and_white_are_labels_0_and_1(tmp_path: Path) -> None:
+    found = MaskReader(2, True, labels={0: 1, 1: 0})(save(tmp_path / "m.png", CHANGED * 255))
+    assert np.array_equal(found, 1 - CHANGED)
+
+
+def test_values_that_are_no_label(tmp_path: Path) -> None:
+    reader = MaskReader(2, labels=LABELS, colour_key="dataset.segment.palette")
+    message = (
+        r"the mask holds 3; expected label_id of dataset.segment.palette \(0, 7, 300\), or 255 for pixels that do not"
+    )
+    with pytest.raises(DataError, match=message):
+        reader(save(tmp_path / "m.png", np.array([[0, 3, 7]], np.uint8)))
+
+
 @pytest.mark.parametrize("count", [2, 12, 300])
 def test_any_number_of_colours(tmp_path: Path, count: int) -> None:
     random = np.random.default_rng(count)
     colours = {index: (index % 256, index // 256 * 40, 255 - index % 256) for index in range(count)}
     classes = random.integers(0, count, (50, 61))
     path = save(tmp_path / "m.png", np.array([colours[index] for index in range(count)], np.uint8)[classes])
-    found = MaskReader(count, colours=colours)(path)
+    found = MaskReader(count, colours={colour: index for index, colour in colours.items()})(path)
     assert np.array_equal(found, classes) and found.dtype == (np.uint8 if count < 256 else np.uint16)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nvidia_tao_deploy.decode.segmentation import DecodeSegmentation, best_class
+from nvidia_tao_deploy.errors import EngineError
 from nvidia_tao_deploy.network import Frame, Sample
 from nvidia_tao_deploy.transforms.geometry import Geometry
 from nvidia_tao_deploy.transforms.resize import nearest
@@ -65,3 +66,29 @@ def test_a_prediction_is_no_view_of_the_output() -> None:
     scores = RANDOM.random((1, 2, 4, 4)).astype(np.float32)
     (found,) = DecodeSegmentation("o")({"o": scores}, [frame((4, 4))])
     assert not np.shares_memory(found.classes, scores)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.int32, np.int64])
+def test_class_numbers_of_one_channel(kind: type) -> None:
+    numbers = np.array([[[0, 2, 1], [1, 0, 2]]], kind)
+    found = DecodeSegmentation("o", classes=3)({"o": numbers[None]}, [frame((4, 6))])[0].classes
+    assert found.dtype == np.uint8 and np.array_equal(found, numbers[0].repeat(2, 0).repeat(2, 1))
+
+
+def test_class_numbers_above_255() -> None:
+    found = DecodeSegmentation("o", False, 300)({"o": np.full((1, 1, 2, 2), 299, np.int32)}, [frame((2, 2))])
+    assert found[0].classes.dtype == np.uint16 and found[0].classes.max() == 299
+
+
+@pytest.mark.parametrize("number", [3, -1, np.nan])
+def test_class_numbers_that_are_none(number: float) -> None:
+    numbers = np.zeros((1, 1, 2, 2), np.float32)
+    numbers[0, 0, 1, 1] = number
+    with pytest.raises(EngineError, match="there are 3, from 0"):
+        DecodeSegmentation("o", classes=3)({"o": numbers}, [frame((2, 2))])
+
+
+def test_maps_are_brought_to_the_size_of_the_network() -> None:
+    scores = np.random.default_rng(0).normal(size=(1, 3, 2, 3)).astype(np.float32)
+    found = DecodeSegmentation("o", False, size=(4, 6))({"o": scores}, [frame((9, 9))])[0].classes
+    assert np.array_equal(found, scores[0].argmax(0).repeat(2, 0).repeat(2, 1))

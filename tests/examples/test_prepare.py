@@ -86,7 +86,7 @@ def test_what_cannot_be_fetched_is_said_and_the_rest_is_made(
     assert not (tmp_path / "out/data/ocdnet").exists()
     assert not list(cache.iterdir())
     made = {path.name for path in (tmp_path / "out/data").iterdir()}
-    assert {"change", "detector", "fashion_mnist", "inspection"} <= made
+    assert {"change", "detector", "fashion_mnist", "inspection", "segmentation"} <= made
     assert not made & {"ocdnet", "ocrnet", "lprnet"}
 
 

@@ -71,6 +71,7 @@ EXAMPLES = {
     "ocdnet": Example("F-measure", batches=5),
     "ocrnet": Example("Accuracy"),
     "optical_inspection": Example("total_accuracy", scale=100),
+    "segformer": Example("miou"),
     "visual_changenet": Example("miou"),
     "visual_changenet_classify": Example("total_accuracy", scale=100, network="visual_changenet"),
 }  # fmt: skip

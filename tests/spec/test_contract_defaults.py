@@ -62,6 +62,17 @@ DEFAULTS: dict[str, list[dict[str, Any]]] = {
         {"model": {"margin": 2.0}, "evaluate": {"batch_size": -1}, "inference": {"batch_size": 1}},
         {"dataset": {**LIGHTS, **RGB, "image_width": 128, "image_height": 128}},
     ],
+    "segformer": [
+        BUILD,
+        {"dataset": {"segment": {"root_dir": "", "validation_split": "val", "predict_split": "test"}}},
+        {"dataset": {"segment": {"batch_size": -1}}},
+        {"dataset": {"segment": {"label_transform": "norm", "augmentation": {"mean": [0.5] * 3, "std": [0.5] * 3}}}},
+        {"dataset": {"segment": {"palette": [
+            {"seg_class": "foreground", "label_id": 0, "mapping_class": "foreground", "rgb": [0, 0, 0]},
+            {"seg_class": "background", "label_id": 1, "mapping_class": "background", "rgb": [1, 1, 1]},
+        ]}}},
+        {"evaluate": {"trt_engine": None, "batch_size": -1}, "inference": {"trt_engine": None, "batch_size": -1}},
+    ],
     "visual_changenet": [
         {"model": {"backbone": {"type": "fan_small_12_p4_hybrid"}}},
         {"model": {"classify": {"difference_module": "euclidean", "eval_margin": 2.0}}},
