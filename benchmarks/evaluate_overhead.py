@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The TAO Deploy authors
 # SPDX-License-Identifier: Apache-2.0
-"""Share of `evaluate` that is neither reading and preprocessing nor the engine, for ten networks on the example models.
+"""Share of `evaluate` that is neither reading and preprocessing nor the engine, for the networks of the examples.
 
     python examples/prepare.py demo
     python benchmarks/evaluate_overhead.py demo [--networks lprnet,ml_recog] [--pictures 10000] [--side 0]
@@ -211,6 +211,15 @@ def visual_changenet(demo: Path, work: Path, count: int) -> list[str]:
     ]  # fmt: skip
 
 
+def segformer(demo: Path, work: Path, count: int) -> list[str]:
+    for part in ("images", "masks"):
+        linked(demo / "data/segmentation" / part / "test", work / "data" / part / "test", count)
+    return [
+        "-e", f"{SPECS}/segformer.yaml", f"evaluate.trt_engine={demo}/models/segformer.onnx",
+        f"dataset.segment.root_dir={work}/data",
+    ]  # fmt: skip
+
+
 def classes(demo: Path, work: Path, count: int, source: str = "fashion_mnist/images") -> Path:
     """A folder per class, together with `count` pictures."""
     folders = sorted(folder for folder in (demo / "data" / source).iterdir() if folder.is_dir())
@@ -225,7 +234,7 @@ NETWORKS: dict[str, Callable[[Path, Path, int], list[str]]] = {
     function.__name__: function
     for function in (
         classification_pyt, classification_tf1, classification_tf2, multitask_classification, lprnet, ml_recog, ocrnet,
-        ocdnet, optical_inspection, visual_changenet,
+        ocdnet, optical_inspection, segformer, visual_changenet,
     )
 }  # fmt: skip
 
