@@ -213,6 +213,7 @@ def segmentation_items() -> list[Item]:
     """The toy that segments, and composites with a class for every pixel."""
     from detector import data as detector
     from fashion_mnist import data as items
+    from pairs import data as pairs
     from segmentation import data
 
     def pictures(settings: Settings, path: Path) -> str:
@@ -220,7 +221,7 @@ def segmentation_items() -> list[Item]:
         return f"{count} pictures with masks, {data.write_test_set(path, count)} items"
 
     sources = (
-        Path(data.__file__), Path(detector.__file__), items.TEST_IMAGES, items.TEST_LABELS,
+        Path(data.__file__), Path(pairs.__file__), Path(detector.__file__), items.TEST_IMAGES, items.TEST_LABELS,
         *sorted(detector.BACKGROUNDS.glob("*.jpg")),
     )  # fmt: skip
     return [

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -96,13 +96,18 @@ def inspection_loss(model: models.Inspector, rows: tuple[torch.Tensor, ...]) -> 
 
 
 def fit(
-    model: nn.Module, rows: tuple[torch.Tensor, ...], loss_of: Callable[..., torch.Tensor], epochs: int, batch: int = 32
+    model: nn.Module,
+    rows: tuple[torch.Tensor, ...],
+    loss_of: Callable[..., torch.Tensor],
+    epochs: int,
+    batch: int = 32,
+    rate: float = 4e-3,
 ) -> None:
-    """Train in place."""
+    """Train in place; `loss_of` takes the model and a batch of the rows, `rate` is the largest learning rate."""
     count = len(rows[0])
     steps = epochs * (count // batch)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rate, total_steps=steps, pct_start=0.2)
     start = time.time()
     for epoch in range(epochs):
         model.train()
@@ -118,10 +123,10 @@ def fit(
     model.eval()
 
 
-def export(model: nn.Module, size: tuple[int, int], inputs: tuple[str, str], outputs: list[str], path: Path) -> None:
+def export(model: nn.Module, size: tuple[int, int], inputs: Sequence[str], outputs: list[str], path: Path) -> None:
     """Write an ONNX file of opset 17 with an open batch."""
     names = [*inputs, *outputs]
-    pictures = (torch.zeros(2, 3, *size), torch.ones(2, 3, *size))
+    pictures = tuple(torch.full((2, 3, *size), float(index)) for index in range(len(inputs)))
     torch.onnx.export(
         model.eval(),
         pictures,

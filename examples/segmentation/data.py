@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 from detector import data as detector
 from fashion_mnist import data as fashion_mnist
+from pairs import data as pairs
 from PIL import Image
 
 MODEL = Path(__file__).resolve().parent / "segformer.onnx"
@@ -36,15 +37,9 @@ COLOURS = ((0, 0, 0), (60, 190, 90), (190, 80, 210), (230, 60, 60), (240, 200, 4
 
 def stock(training: bool) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """(items [N,28,28] uint8, their labels [N], photographs) of training, or those that it never sees."""
-    from pairs.data import TEST_PHOTOGRAPHS
-
-    items, labels = fashion_mnist.read_pictures()
-    files = sorted(detector.BACKGROUNDS.glob("*.jpg"))
-    pictures = zip(files, detector.read_photographs(detector.BACKGROUNDS), strict=True)
-    kept = [picture for file, picture in pictures if (file.name in TEST_PHOTOGRAPHS) != training]
-    half = len(items) // 2
-    part = slice(None, half) if training else slice(half, None)
-    return items[part], labels[part], kept
+    material, (_, labels) = pairs.stock(training), fashion_mnist.read_pictures()
+    part = slice(None, len(labels) // 2) if training else slice(len(labels) // 2, None)
+    return material.items, labels[part], material.photographs
 
 
 def kinds(composite: detector.Composite) -> np.ndarray:
