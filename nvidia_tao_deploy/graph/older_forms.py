@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 NEWEST = 17
 HINT = "Export the model with operator set 17 (torch.onnx.export: opset_version=17, dynamo=False), or use TensorRT 10."
+_OF_NO_EFFECT = frozenset({"round_mode", "saturate", "stash_type"})
+"""Attributes about types that no parser before TensorRT 10 reads (float8), or about the type of a sum in between."""
 _MODES = {b"linear": "bilinear", b"cubic": "bicubic"}
 
 
@@ -105,7 +107,8 @@ def _without_new_defaults(node: onnx.NodeProto, opset: int) -> None:
             continue
         default = now[item.name].default_value
         if (default.name and helper.get_attribute_value(default) == helper.get_attribute_value(item)) or (
-            (item.name == "dilations" and set(item.ints) == {1})
+            item.name in _OF_NO_EFFECT
+            or (item.name == "dilations" and set(item.ints) == {1})
             or (item.name == "output_dtype" and node.op_type == "QuantizeLinear" and any(node.input[2:]))
         ):
             del node.attribute[index]  # a zero point has the type, too

@@ -107,6 +107,11 @@ def test_a_type_that_a_zero_point_has_too_is_dropped() -> None:
     assert "output_dtype" not in attributes(written.graph.node[0])
 
 
+def test_what_is_said_of_float8_is_dropped() -> None:
+    written = older(one("Cast", to=TensorProto.FLOAT16, saturate=0))
+    assert opset(written) == 17 and attributes(written.graph.node[0]) == {"to": TensorProto.FLOAT16}
+
+
 def test_axes_that_are_no_constant_are_refused() -> None:
     nodes = [
         helper.make_node("Cast", ["axis"], ["axes"], name="/cast", to=TensorProto.INT64),
