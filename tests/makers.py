@@ -8,6 +8,7 @@ Imported as `from tests.makers import ...`; the fixtures of `conftest.py` give t
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import logging
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -133,6 +135,15 @@ def write_yaml(path: Path, tree: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
     return path
+
+
+def score_module() -> ModuleType:
+    """examples/score.py: the examples' figures, computed apart from the package."""
+    spec = importlib.util.spec_from_file_location("examples_score", ROOT / "examples/score.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def tiny_model(

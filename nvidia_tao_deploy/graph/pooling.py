@@ -16,7 +16,6 @@ import numpy as np
 import onnx
 
 from nvidia_tao_deploy.engine.contract import DYNAMIC
-from nvidia_tao_deploy.errors import BuildError
 from nvidia_tao_deploy.graph.editing import GraphReader, GraphWriter, attributes
 from nvidia_tao_deploy.graph.model import all_nodes, is_standard
 
@@ -31,9 +30,6 @@ def standard(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Args:
         model: not changed; the same object is returned where there is nothing to do.
-
-    Raises:
-        BuildError: no padding has the standard's number of windows.
     """
     result, changed = model, any(_may_differ(node) for node in model.graph.node)
     while changed:  # a node may be concerned twice
@@ -147,7 +143,7 @@ def _shares(size: np.ndarray, span: np.ndarray, step: np.ndarray, begin: np.ndar
 
 
 def _write_windows(node: onnx.NodeProto, writer: GraphWriter) -> bool:
-    """As many windows as ONNX has: without ceil_mode, or with less padding at the end."""
+    """As many windows as ONNX has: without ceil_mode, or without what lies behind the last of them."""
     size = _size(node, writer.reader)
     if size is None:
         return False
@@ -160,13 +156,12 @@ def _write_windows(node: onnx.NodeProto, writer: GraphWriter) -> bool:
     if (_count(size + begin + end - step + 1, span, step) == count).all():  # rounded down
         writer.copy(node, ceil_mode=0)
         return True
-    shorter = np.where(behind, np.maximum((count - 1) * step + span - size - begin, 0), end)
-    if (_count(size + begin + shorter, span, step) != count).any():
-        raise BuildError(
-            f"{node.op_type} '{node.name}': with ceil_mode=1 TensorRT computes a window that ONNX has not",
-            hint="Export the model with padding in place of ceil_mode.",
-        )
-    writer.copy(node, pads=[int(pad) for pad in (*begin, *shorter)])
+    needed = (count - 1) * step + span - begin  # up to the end of the last window that stays
+    source = node.input[0]
+    for axis in np.flatnonzero(behind & (needed < size)):
+        source = writer.slice(source, int(axis) + 2, 0, int(needed[axis]))
+    shorter = np.where(behind, np.maximum(needed - size, 0), end)
+    writer.copy(node, [source], pads=[int(pad) for pad in (*begin, *shorter)])
     return True
 
 

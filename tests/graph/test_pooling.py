@@ -16,15 +16,18 @@ from nvidia_tao_deploy.graph.editing import attributes
 from nvidia_tao_deploy.graph.pooling import standard
 from tests.graph.operators import one, open_batch, pool, pooled
 
-GEOMETRIES = [(3, 2, 1), (2, 2, 0), (2, 2, 1), (3, 3, 1), (1, 2, 0), (3, 2, 0), (2, 3, 1), (1, 3, 0)]
+GEOMETRIES = [(3, 2, 1), (2, 2, 0), (2, 2, 1), (3, 3, 1), (1, 2, 0), (3, 2, 0), (2, 3, 1), (1, 3, 0), (2, 3, 0)]
 
 
 def by_tensorrt(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
-    """A model of pooling, Pad and Mul."""
+    """A model of pooling, Pad, Slice and Mul."""
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
     for node in proto.graph.node:
         if node.op_type == "Pad":
             x = np.pad(x, constants[node.input[1]].reshape(2, -1).T)
+        elif node.op_type == "Slice":
+            (start,), (stop,), (axis,) = (constants[name] for name in node.input[1:])
+            x = x.take(range(start, stop), axis)
         elif node.op_type == "Mul":
             x = x * constants[node.input[1]]
         else:

@@ -4,19 +4,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import onnx
 import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
-from tests.makers import ROOT, run_here
+from tests.makers import ROOT, run_here, score_module
 
 EXAMPLES = ROOT / "examples"
 SPECS = {
@@ -27,14 +25,6 @@ SPECS = {
         ["model.classify.difference_module=learnable", "model.classify.eval_margin=0.5"],
     ),
 }  # fmt: skip
-
-
-def score_module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("examples_score", EXAMPLES / "score.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

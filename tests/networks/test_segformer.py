@@ -24,8 +24,7 @@ from nvidia_tao_deploy.networks import segformer
 from nvidia_tao_deploy.networks.segformer import NETWORKS, Spec
 from nvidia_tao_deploy.signature import Binding
 from nvidia_tao_deploy.spec.compose import compose
-from tests.makers import ROOT, Ran, run_here, status_lines, write_yaml
-from tests.networks.test_pairs_example import score_module
+from tests.makers import ROOT, Ran, run_here, score_module, status_lines, write_yaml
 
 NETWORK = NETWORKS["segformer"]
 EXAMPLES = ROOT / "examples"
